@@ -33,6 +33,8 @@ export interface RefusalDetails {
   /** What exactly is wrong and what is allowed. Shown to the client, so never a secret. */
   detail?: string | undefined
   retryAfterMs?: number | undefined
+  /** Headers for the refusal's answer, e.g. what is left of a limit. */
+  headers?: readonly string[] | undefined
   cause?: unknown
 }
 
@@ -42,12 +44,14 @@ export class Refusal extends Error {
   readonly code: RefusalCode
   readonly detail: string | undefined
   readonly retryAfterMs: number | undefined
+  readonly headers: readonly string[]
 
-  constructor(code: RefusalCode, { detail, retryAfterMs, cause }: RefusalDetails = {}) {
+  constructor(code: RefusalCode, { detail, retryAfterMs, headers = [], cause }: RefusalDetails = {}) {
     super(detail ?? REFUSALS[code].title, { cause })
     this.code = code
     this.detail = detail
     this.retryAfterMs = retryAfterMs
+    this.headers = headers
   }
 
   get status(): number {

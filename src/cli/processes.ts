@@ -1,0 +1,122 @@
+import cluster, { type Worker } from 'node:cluster'
+import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
+import { AggregatorRegistry, Registry } from 'prom-client'
+import { loadConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
+import { type Gateway, openGateway } from '../gateway.ts'
+import { createLog, type Log } from '../telemetry/log.ts'
+import { reloadFrom } from './reload.ts'
+
+/** A process that dies young is restarted later and later, so that a fault at start does not become a fork bomb. */
+const BACKOFF = { firstMs: 250, maxMs: 30_000, healthyAfterMs: 60_000 }
+
+/** Messages from the first process to the others. */
+type Order = 'reload' | 'drain'
+
+/** Several processes behind one data port: this one has the admin port and looks after the others. */
+export async function openProcesses(config: Config, log: Log): Promise<Gateway> {
+  const { processes } = config.server
+  const count = processes === 'auto' ? availableParallelism() : processes
+  const aggregator = new AggregatorRegistry()
+  const own = new Registry()
+  const metricsPage = {
+    contentType: aggregator.contentType,
+    metrics: () => aggregator.clusterMetrics(),
+  }
+  const gateway = await openGateway(config, { log, registry: own, doors: { data: false, admin: true }, metricsPage })
+  const crew = new Crew(count, log)
+  const port = await crew.start()
+  return {
+    url: `http://${config.server.host === '0.0.0.0' ? '127.0.0.1' : config.server.host}:${port}`,
+    adminUrl: gateway.adminUrl,
+    reload: async (next) => {
+      const needRestart = await gateway.reload(next)
+      crew.tell('reload')
+      return needRestart
+    },
+    [Symbol.asyncDispose]: async () => {
+      await crew.drain()
+      await gateway[Symbol.asyncDispose]()
+    },
+  }
+}
+
+class Crew {
+  readonly #count: number
+  readonly #log: Log
+  #deaths = 0
+  #draining = false
+
+  constructor(count: number, log: Log) {
+    this.#count = count
+    this.#log = log
+  }
+
+  /** Resolves with the port once all have opened it. */
+  async start(): Promise<number> {
+    const ports = await Promise.all(Array.from({ length: this.#count }, () => ready(this.#fork())))
+    return ports[0]!
+  }
+
+  #fork(): Worker {
+    const worker = cluster.fork()
+    const bornAt = Date.now()
+    worker.on('exit', (code, signal) => this.#mourn(worker, bornAt, code, signal))
+    return worker
+  }
+
+  #mourn(worker: Worker, bornAt: number, code: number, signal: string): void {
+    if (this.#draining) return
+    if (Date.now() - bornAt > BACKOFF.healthyAfterMs) this.#deaths = 0
+    const delayMs = Math.min(BACKOFF.maxMs, BACKOFF.firstMs * 2 ** this.#deaths++)
+    this.#log.error({ pid: worker.process.pid, code, signal, delayMs }, 'a process died; another one takes its place')
+    setTimeout(() => {
+      if (!this.#draining) this.#fork()
+    }, delayMs).unref()
+  }
+
+  tell(order: Order): void {
+    for (const worker of Object.values(cluster.workers ?? {})) worker?.send(order)
+  }
+
+  async drain(): Promise<void> {
+    this.#draining = true
+    const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
+    const gone = workers.map((worker) => once(worker, 'exit'))
+    this.tell('drain')
+    await Promise.all(gone)
+  }
+}
+
+async function ready(worker: Worker): Promise<number> {
+  return new Promise((resolve, reject) => {
+    worker.once('exit', (code) => reject(new Error(`a process ended with ${code} before it was ready`)))
+    worker.on('message', (message: { port?: number }) => {
+      if (message?.port !== undefined) resolve(message.port)
+    })
+  })
+}
+
+/** One of several processes: the data port only, told what to do by the first one. */
+export async function runWorker(configFile: string): Promise<number> {
+  const config = loadConfig(configFile, process.env)
+  const log = createLog({ level: config.telemetry.logLevel })
+  const registry = new Registry()
+  AggregatorRegistry.setRegistries([registry])
+  const gateway = await openGateway(config, { log, registry, doors: { data: true, admin: false } })
+  process.send!({ port: Number(new URL(gateway.url!).port) })
+  process.on('SIGINT', () => {}) // a terminal's Ctrl-C reaches all of us; the first process says when
+  const drain = new Promise<void>((resolve) => {
+    process.on('message', (order: Order) => {
+      if (order === 'reload') void reloadFrom(configFile, gateway, log)
+      if (order === 'drain') resolve()
+    })
+    process.on('disconnect', resolve) // the first process is gone: nobody would restart or drain us
+    process.on('SIGTERM', resolve)
+  })
+  await drain
+  await gateway[Symbol.asyncDispose]()
+  log.flush()
+  process.exit(0)
+}

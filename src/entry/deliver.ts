@@ -1,0 +1,100 @@
+import type { ServerResponse } from 'node:http'
+import { pipeline } from 'node:stream/promises'
+import type { Cache } from '../cache/cache.ts'
+import { acceptedCodings } from '../cache/coding.ts'
+import { notModified } from '../cache/conditional.ts'
+import type { Entry } from '../cache/entry.ts'
+import type { FlatHeaders } from '../kernel/exchange.ts'
+import { rateHeaders } from '../limits/headers.ts'
+import type { Delivery } from '../request/delivery.ts'
+import { endToEnd } from '../upstream/headers.ts'
+import type { Cors } from './cors.ts'
+import type { HttpCall } from './http-call.ts'
+
+type Written = Exclude<Delivery, { kind: 'proxy' }>
+
+/** Writes what the walk decided. Returns the status that was sent. */
+export async function deliver(
+  call: HttpCall,
+  res: ServerResponse,
+  delivery: Written,
+  cache: Cache,
+  cors: Cors | null,
+): Promise<number> {
+  if (delivery.kind === 'entry') return deliverEntry(call, res, delivery, cache, cors)
+  const head = [...ownHeaders(call, delivery), ...rateNotice(delivery)]
+  if (delivery.kind === 'answer') {
+    const { status, headers, body } = delivery.answer
+    const all = withCors([...headers, ...head], call, cors)
+    // A status that never has a body (RFC 9110 6.4.1) must not announce one.
+    if (status !== 204 && status !== 304) all.push('content-length', `${body.length}`)
+    res.writeHead(status, all).end(call.method === 'HEAD' ? undefined : body)
+    return status
+  }
+  const { reply, read } = delivery
+  res.writeHead(reply.status, withCors([...endToEnd(reply.headers), ...head], call, cors))
+  try {
+    await pipeline(rest(read, reply.body), res)
+  } catch (error) {
+    reply.body.destroy()
+    res.destroy() // what broke half way must look broken to the client as well
+    throw error
+  }
+  return reply.status
+}
+
+async function* rest(read: Buffer[], body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for (let chunk = read.shift(); chunk; chunk = read.shift()) yield chunk
+  yield* body
+}
+
+/** The hit path: one head, one end, and no copy of the body. */
+function deliverEntry(
+  call: HttpCall,
+  res: ServerResponse,
+  delivery: Extract<Written, { kind: 'entry' }>,
+  cache: Cache,
+  cors: Cors | null,
+): number {
+  const { entry } = delivery
+  const variant = cache.bodyFor(entry, acceptedCodings(call.headers['accept-encoding'] as string | undefined))
+  const headers = entry.headers.slice()
+  headers.push('etag', variant.etag, 'age', `${Math.floor(delivery.ageMs / 1_000)}`)
+  varyOnCoding(headers, entry)
+  const own = ownHeaders(call, delivery)
+  for (let i = 0; i < own.length; i++) headers.push(own[i]!)
+  if (delivery.rate) headers.push(...rateNotice(delivery))
+  if (delivery.cookies) headers.push(...delivery.cookies)
+  const isNotModified = (call.method === 'GET' || call.method === 'HEAD') && notModified(entry, call.headers)
+  if (isNotModified) {
+    res.writeHead(304, withCors(headers, call, cors)).end()
+    return 304
+  }
+  if (variant.coding !== 'identity') headers.push('content-encoding', variant.coding)
+  headers.push('content-length', `${variant.body.length}`)
+  res.writeHead(entry.status, withCors(headers, call, cors)).end(call.method === 'HEAD' ? undefined : variant.body)
+  return entry.status
+}
+
+function varyOnCoding(headers: FlatHeaders, entry: Entry): void {
+  const at = entry.headers.indexOf('vary')
+  if (at === -1) headers.push('vary', 'Accept-Encoding')
+  else if (!/accept-encoding|\*/i.test(headers[at + 1]!)) headers[at + 1] += ', Accept-Encoding'
+}
+
+const withCors = (headers: FlatHeaders, call: HttpCall, cors: Cors | null): FlatHeaders =>
+  cors ? cors.apply(headers, call.incoming) : headers
+
+/** The gateway's own headers on every answer (CONTRACT 4). */
+export function ownHeaders(call: HttpCall, { cacheStatus }: { cacheStatus: string }): FlatHeaders {
+  return ['cache-status', `sluice; ${cacheStatus}`, 'x-request-id', call.id, 'server-timing', serverTiming(call)]
+}
+
+function serverTiming({ timings }: HttpCall): string {
+  const upstream = timings.upstream > 0 ? `, upstream;dur=${timings.upstream}` : ''
+  return `auth;dur=${timings.auth}, cache;dur=${timings.cache}${upstream}`
+}
+
+export function rateNotice({ rate }: Pick<Delivery, 'rate'>): FlatHeaders {
+  return rate ? rateHeaders('requests', rate.limit, rate.grant) : []
+}

@@ -1,0 +1,223 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { Refusal } from '../kernel/errors.ts'
+import type { Delivery } from '../request/delivery.ts'
+import { handle } from '../request/handle.ts'
+import type { House } from '../request/house.ts'
+import { passPreflight } from '../request/pass.ts'
+import { normalPath, splitTarget } from '../routing/path.ts'
+import { requestFault } from '../upstream/request-fault.ts'
+import type { Accounts, Ending } from './account.ts'
+import type { BodyBounds } from './body.ts'
+import { type Cors, isPreflight } from './cors.ts'
+import { deliver } from './deliver.ts'
+import { ClientLeft, HttpCall, type LeftEvents } from './http-call.ts'
+import { isOwn, own } from './own.ts'
+import { problemOf } from './problem.ts'
+import { proxyUpgrade, proxyWeb } from './proxy.ts'
+import { refuseRaw } from './raw.ts'
+
+export interface ServerOptions {
+  host: string
+  port: number
+  headersTimeoutMs: number
+  maxConnections: number
+  drainTimeoutMs: number
+}
+
+/** What may change while the server runs. */
+export interface Manners {
+  bodyBounds: BodyBounds
+  cors: Cors | null
+}
+
+/** Longer than the idle time of the usual load balancers (60 s), or they would write into a closing connection. */
+const KEEP_ALIVE_MS = 75_000
+
+/** A request that was refused may go on sending this long; reading it lets the client see its answer. */
+const LINGER_MS = 2_000
+
+/** The data port: turns sockets into calls and deliveries into bytes. Decides nothing about what is answered. */
+export class DataServer {
+  readonly #house: House
+  readonly #accounts: Accounts
+  readonly #options: ServerOptions
+  readonly #server: Server
+  readonly #upgraded = new Set<Duplex>()
+  manners: Manners
+  #draining = false
+  #closing: Promise<void> | undefined
+
+  constructor(house: House, accounts: Accounts, manners: Manners, options: ServerOptions) {
+    this.#house = house
+    this.#accounts = accounts
+    this.#options = options
+    this.manners = manners
+    this.#server = createServer({
+      maxHeaderSize: 32 * 1024,
+      headersTimeout: options.headersTimeoutMs,
+      requestTimeout: 0, // bodies have their own clock: server.bodyTimeout where they are read, an idle limit where they stream
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: Math.min(1_000, options.headersTimeoutMs),
+      noDelay: true,
+    })
+    this.#server.maxConnections = options.maxConnections
+    this.#server.on('request', (req, res) => void this.#answer(req, res))
+    this.#server.on('checkContinue', (req, res) => void this.#answer(req, res, () => res.writeContinue()))
+    this.#server.on('upgrade', (req, socket, head) => void this.#upgrade(req, socket, head))
+    this.#server.on('clientError', (error, socket) => refuseRaw(socket, clientFault(error)))
+  }
+
+  async listen(): Promise<void> {
+    this.#server.listen(this.#options.port, this.#options.host)
+    await once(this.#server, 'listening')
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  connections(): Promise<number> {
+    return new Promise((resolve, reject) =>
+      this.#server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+    )
+  }
+
+  async #answer(req: IncomingMessage, res: ServerResponse, goOn?: () => void): Promise<void> {
+    let call: HttpCall | undefined
+    try {
+      const target = this.#checked(req)
+      call = this.#call(req, res as unknown as LeftEvents, target, goOn)
+      if (isOwn(call.path)) return own(call, res, this)
+      const { cors } = this.manners
+      if (cors && isPreflight(req)) return void res.writeHead(204, cors.preflight(req)).end()
+      const delivery = isPreflight(req) ? passPreflight(call, this.#house) : await handle(call, this.#house)
+      this.#accounts.settle(call, await this.#write(call, req, res, delivery))
+    } catch (error) {
+      this.#refuse(req, res, call, error)
+    }
+  }
+
+  async #write(call: HttpCall, req: IncomingMessage, res: ServerResponse, delivery: Delivery): Promise<Ending> {
+    const { cors, bodyBounds } = this.manners
+    const { outcome } = delivery
+    if (delivery.kind === 'proxy') {
+      const status = await proxyWeb(call, req, res, delivery, { cors, idleMs: bodyBounds.timeoutMs })
+      return { status, outcome: status >= 500 ? 'failed' : outcome }
+    }
+    const status = deliver(call, res, delivery, this.#house.cache, cors)
+    return { status: typeof status === 'number' ? status : await status, outcome }
+  }
+
+  /** Throws REQUEST_INVALID for shapes that two parsers could read in two ways, DRAINING while we shut down. */
+  #checked(req: IncomingMessage): { path: string; query: string } {
+    const fault = requestFault(req.rawHeaders, req.method!, req.url!)
+    if (fault) throw new Refusal('REQUEST_INVALID', { detail: fault })
+    const { path, query } = splitTarget(req.url!)
+    const normal = normalPath(path)
+    if (normal === null)
+      throw new Refusal('REQUEST_INVALID', {
+        detail: 'the path has dot segments, control characters or broken escapes',
+      })
+    if (this.#draining && !isOwn(normal)) throw new Refusal('DRAINING', { retryAfterMs: 1_000 })
+    return { path: normal, query }
+  }
+
+  #call(req: IncomingMessage, left: LeftEvents, target: { path: string; query: string }, goOn?: () => void): HttpCall {
+    return new HttpCall(req, left, target, this.#house.clock.now(), this.manners.bodyBounds, goOn)
+  }
+
+  #refuse(req: IncomingMessage, res: ServerResponse, call: HttpCall | undefined, error: unknown): void {
+    if (error instanceof ClientLeft || (res.destroyed && !res.headersSent)) {
+      if (call) this.#accounts.settle(call, { status: 499, outcome: 'failed' })
+      return
+    }
+    const refusal = this.#asRefusal(error, call)
+    const ending: Ending = {
+      status: refusal.status,
+      outcome: refusal.status >= 500 && !isOurs(refusal) ? 'failed' : 'refused',
+      code: refusal.code,
+    }
+    if (call) this.#accounts.settle(call, ending)
+    if (res.headersSent) return void res.destroy()
+    const { status, headers, body } = problemOf(refusal, call?.id ?? '')
+    const all = [...headers, 'content-length', `${body.length}`, ...(call ? ['x-request-id', call.id] : [])]
+    if (this.#draining) all.push('connection', 'close')
+    const { cors } = this.manners
+    res.writeHead(status, cors ? cors.apply(all, req) : all).end(req.method === 'HEAD' ? undefined : body)
+    if (!req.complete) linger(req)
+  }
+
+  #asRefusal(error: unknown, call: HttpCall | undefined): Refusal {
+    if (error instanceof Refusal) return error
+    this.#house.log.error({ err: error, id: call?.id, route: call?.facts.route }, 'a request met a fault of ours')
+    return new Refusal('INTERNAL', { cause: error })
+  }
+
+  async #upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    let call: HttpCall | undefined
+    this.#upgraded.add(socket)
+    socket.on('close', () => this.#upgraded.delete(socket))
+    socket.on('error', () => socket.destroy())
+    try {
+      call = this.#call(req, socket, this.#checked(req))
+      const delivery = await handle(call, this.#house)
+      if (delivery.kind !== 'proxy')
+        throw new Refusal('REQUEST_INVALID', { detail: 'this route does not take upgrades' })
+      const status = await proxyUpgrade(call, req, socket, head, delivery)
+      this.#accounts.settle(call, { status, outcome: delivery.outcome })
+    } catch (error) {
+      const refusal = this.#asRefusal(error, call)
+      if (call) this.#accounts.settle(call, { status: refusal.status, outcome: 'refused', code: refusal.code })
+      refuseRaw(socket, refusal, call?.id)
+    }
+  }
+
+  /** Stops accepting, lets what runs finish up to the drain timeout, then cuts. A second call waits for the first. */
+  drain(): Promise<void> {
+    this.#closing ??= this.#drain()
+    return this.#closing
+  }
+
+  async #drain(): Promise<void> {
+    this.#draining = true
+    if (!this.#server.listening) return
+    const closed = once(this.#server, 'close')
+    this.#server.close()
+    this.#server.closeIdleConnections()
+    const cut = setTimeout(() => {
+      this.#server.closeAllConnections()
+      for (const socket of this.#upgraded) socket.destroy()
+    }, this.#options.drainTimeoutMs)
+    for (const socket of this.#upgraded) socket.end() // a WebSocket has no end of its own
+    await closed
+    clearTimeout(cut)
+  }
+}
+
+/** Refusals of status 5xx that are our own state, not a failure of the upstream. */
+const isOurs = ({ code }: Refusal): boolean =>
+  code === 'DRAINING' || code === 'BREAKER_OPEN' || code === 'STORE_UNAVAILABLE'
+
+function linger(req: IncomingMessage): void {
+  req.resume()
+  const timer = setTimeout(() => req.destroy(), LINGER_MS)
+  req.once('end', () => clearTimeout(timer))
+  req.once('close', () => clearTimeout(timer))
+}
+
+/** What node's strict parser refused, in our words. */
+function clientFault(error: Error & { code?: string }): Refusal | null {
+  if (error.code === 'HPE_HEADER_OVERFLOW') return new Refusal('HEADERS_TOO_LARGE')
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new Refusal('BODY_TIMEOUT', { detail: 'the headers did not arrive in time' })
+  if (error.code?.startsWith('HPE_'))
+    return new Refusal('REQUEST_INVALID', { detail: `not HTTP/1.1 as RFC 9112 has it (${error.code})` })
+  return null // the connection broke: there is nobody to tell
+}

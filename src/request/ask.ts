@@ -1,0 +1,80 @@
+import { decodeUpstream } from '../cache/coding.ts'
+import { storedHeaders } from '../cache/storable.ts'
+import { Refusal } from '../kernel/errors.ts'
+import type { FlatHeaders } from '../kernel/exchange.ts'
+import type { Reply } from '../upstream/upstream.ts'
+import type { House } from './house.ts'
+import type { Query } from './query.ts'
+
+/** What came back from the upstream. */
+export type Fetched =
+  | {
+      kind: 'whole'
+      status: number
+      /** As received: what may be stored is decided by the cache's rules. */
+      received: FlatHeaders
+      /** Free of connection headers, cookies, codings. */
+      headers: FlatHeaders
+      cookies: FlatHeaders
+      /** In no coding. */
+      body: Buffer
+      computeMs: number
+    }
+  /** Larger than the route keeps: what was read of it so far, and the rest still to come. */
+  | { kind: 'large'; reply: Reply; read: Buffer[] }
+
+/** Asks once, and reads the answer whole unless it is too large. A body that breaks off throws UPSTREAM_INVALID. */
+export async function askUpstream(query: Query, signal: AbortSignal, house: House): Promise<Fetched> {
+  const startedAt = house.clock.now()
+  const { upstream, timeoutMs, idempotent } = query
+  const tenant = query.caller?.tenant ?? ''
+  const reply = await upstream.ask({ ...query.ask, signal, timeoutMs, tenant, idempotent })
+  const read: Buffer[] = []
+  let bytes = 0
+  const chunks = reply.body[Symbol.asyncIterator]()
+  for (;;) {
+    const next = await chunks.next()
+    if (next.done) break
+    read.push(next.value)
+    bytes += next.value.length
+    if (bytes > query.cache.maxEntryBytes) {
+      return { kind: 'large', reply: { ...reply, body: resumed(chunks, reply) }, read }
+    }
+  }
+  return whole(reply, Buffer.concat(read), query, house.clock.now() - startedAt)
+}
+
+async function whole(reply: Reply, body: Buffer, query: Query, computeMs: number): Promise<Fetched> {
+  const coding = valuesOf(reply.headers, 'content-encoding').join(',')
+  return {
+    kind: 'whole',
+    status: reply.status,
+    received: reply.headers,
+    headers: storedHeaders(reply.headers),
+    cookies: valuesOf(reply.headers, 'set-cookie').flatMap((value) => ['set-cookie', value]),
+    body: coding === '' ? body : await decoded(coding, body, query),
+    computeMs,
+  }
+}
+
+/** We ask for no coding; an upstream that sends one all the same must have sent it whole, and not a bomb. */
+async function decoded(coding: string, body: Buffer, query: Query): Promise<Buffer> {
+  try {
+    return await decodeUpstream(coding, body, query.cache.maxEntryBytes * 8)
+  } catch (cause) {
+    throw new Refusal('UPSTREAM_INVALID', { detail: `the upstream's ${coding} body does not decode`, cause })
+  }
+}
+
+function resumed(chunks: AsyncIterator<Buffer>, reply: Reply): Reply['body'] {
+  return {
+    [Symbol.asyncIterator]: () => chunks,
+    destroy: (error) => reply.body.destroy(error),
+  }
+}
+
+export function valuesOf(headers: FlatHeaders, name: string): string[] {
+  const values: string[] = []
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) values.push(headers[i + 1]!)
+  return values
+}

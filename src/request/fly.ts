@@ -1,0 +1,134 @@
+import type { Entry, Found } from '../cache/entry.ts'
+import { freshness } from '../cache/freshness.ts'
+import { Refusal } from '../kernel/errors.ts'
+import type { Fetched } from './ask.ts'
+import type { Call } from './call.ts'
+import type { Delivery, RateNotice } from './delivery.ts'
+import type { House } from './house.ts'
+import type { Landing } from './landing.ts'
+import { lead } from './lead.ts'
+import { pilot } from './pilot.ts'
+import type { Query } from './query.ts'
+import { cacheStatus, type Forwarded } from './status.ts'
+
+/** Codes and statuses that say the upstream is at fault: then an old answer is better than none (RFC 5861). */
+const SICK_CODES = new Set(['UPSTREAM_UNREACHABLE', 'UPSTREAM_INVALID', 'BREAKER_OPEN', 'DEADLINE_EXCEEDED'])
+const SICK_STATUSES = new Set([500, 502, 503, 504])
+
+type Reason = Forwarded['reason']
+
+/** Answers a question that the cache could not: by a flight that everyone who asks the same shares. */
+export async function fly(call: Call, query: Query, found: Found, house: House): Promise<Delivery> {
+  const startedAt = house.clock.now()
+  const known = found?.kind === 'entry' ? found.entry : null
+  const reason = query.question.bypass !== null ? 'bypass' : known ? 'stale' : 'uri-miss'
+  try {
+    const go = found?.kind === 'pass' ? alone : together
+    const delivery = await go(call, query, reason, house)
+    const isSick = delivery.kind === 'answer' && SICK_STATUSES.has(delivery.answer.status)
+    return (isSick && insteadOfError(known, house.clock.now())) || delivery
+  } catch (error) {
+    const isSick = error instanceof Refusal && SICK_CODES.has(error.code)
+    const old = isSick && insteadOfError(known, house.clock.now())
+    if (old) return old
+    throw error
+  } finally {
+    call.timings.upstream = house.clock.now() - startedAt
+  }
+}
+
+/** Whoever asks the same at the same time shares one flight; a purge starts a new one for those who come after it. */
+async function together(call: Call, query: Query, reason: Reason, house: House): Promise<Delivery> {
+  const name = `${house.purges()}:${reason === 'bypass' ? 'bypass:' : ''}${query.place.key}`
+  const seat = house.flights.board(name, ({ signal }) =>
+    // A bypass wants what is true now: it neither reads the cache nor follows a flight of the fleet.
+    reason === 'bypass' ? lead(query, null, signal, house) : pilot(query, signal, house),
+  )
+  const landing = await seat
+    .wait({ signal: call.signal, deadlineMs: query.timeoutMs })
+    .catch((error) => retryOwnLimit(error, seat.leads, query, call, house))
+  if (landing.kind === 'own') {
+    const mine = take(landing)
+    return mine ? ownDelivery(mine, landing, reason) : alone(call, query, reason, house)
+  }
+  if (!seat.leads) house.metrics.followers.inc({ scope: 'process' })
+  else if (landing.by === 'fleet') house.metrics.followers.inc({ scope: 'fleet' })
+  return sharedDelivery(landing, query, reason, seat.leads && landing.by === 'us', house)
+}
+
+/** The leader's tenant was over its rate. Where tenants share answers, that must not refuse a follower of another tenant. */
+function retryOwnLimit(error: unknown, leads: boolean, query: Query, call: Call, house: House): Promise<Landing> {
+  const isAnothersLimit =
+    !leads && query.cache.identity === 'shared' && error instanceof Refusal && error.code === 'RATE_LIMITED'
+  if (!isAnothersLimit) throw error
+  return lead(query, null, call.signal, house)
+}
+
+/** For what cannot be shared (hit-for-miss): in parallel with whoever asks the same. */
+async function alone(call: Call, query: Query, reason: Reason, house: House): Promise<Delivery> {
+  const landing = await lead(query, null, call.signal, house)
+  if (landing.kind !== 'own') return sharedDelivery(landing, query, reason, true, house)
+  return ownDelivery(take(landing)!, landing, reason)
+}
+
+/** An unshareable answer belongs to the first who takes it. */
+function take(landing: Extract<Landing, { kind: 'own' }>): Fetched | null {
+  const { fetched } = landing
+  landing.fetched = null
+  return fetched
+}
+
+function sharedDelivery(
+  landing: Exclude<Landing, { kind: 'own' }>,
+  query: Query,
+  reason: Reason,
+  leads: boolean,
+  house: House,
+): Delivery {
+  const { rate, cookies } = leads ? landing : { rate: undefined, cookies: [] }
+  const detail = leads ? (query.question.bypass ?? undefined) : undefined
+  if (landing.kind === 'entry') {
+    const status = { reason, stored: leads && landing.stored, collapsed: !leads, detail: detail ?? landing.detail }
+    const outcome = !leads ? 'collapsed' : reason === 'bypass' ? 'bypassed' : 'filled'
+    const ageMs = Math.max(0, house.clock.now() - landing.entry.storedAt)
+    return {
+      kind: 'entry',
+      outcome,
+      entry: landing.entry,
+      ageMs,
+      cookies,
+      cacheStatus: cacheStatus.forwarded(status),
+      rate,
+    }
+  }
+  const { answer } = landing
+  const outcome = answer.status >= 500 ? 'failed' : leads ? 'bypassed' : 'collapsed'
+  return {
+    kind: 'answer',
+    outcome,
+    answer: { ...answer, headers: [...answer.headers, ...cookies] },
+    cacheStatus: cacheStatus.forwarded({ reason, collapsed: !leads, detail }),
+    rate,
+  }
+}
+
+function ownDelivery(
+  fetched: Fetched,
+  { detail, rate }: { detail: string; rate: RateNotice | undefined },
+  reason: Reason,
+): Delivery {
+  const common = { outcome: 'bypassed', cacheStatus: cacheStatus.forwarded({ reason, detail }), rate } as const
+  if (fetched.kind === 'large') return { kind: 'stream', ...common, reply: fetched.reply, read: fetched.read }
+  const headers = [...fetched.headers, ...fetched.cookies]
+  return {
+    kind: 'answer',
+    ...common,
+    answer: { status: fetched.status, headers, coding: 'identity', body: fetched.body },
+  }
+}
+
+function insteadOfError(entry: Entry | null, nowAt: number): Delivery | null {
+  if (!entry || freshness(entry, nowAt) === 'expired') return null
+  const ageMs = Math.max(0, nowAt - entry.storedAt)
+  return { kind: 'entry', outcome: 'stale', entry, ageMs, cacheStatus: cacheStatus.stale(entry.ttlMs - ageMs, 'error') }
+}

@@ -1,0 +1,55 @@
+import type { Entry } from '../cache/entry.ts'
+import { type Freshness, freshness } from '../cache/freshness.ts'
+import { Refusal } from '../kernel/errors.ts'
+import { admit, takeRate } from './admit.ts'
+import type { Call } from './call.ts'
+import type { Delivery } from './delivery.ts'
+import { fly } from './fly.ts'
+import type { House } from './house.ts'
+import { passOn } from './pass.ts'
+import { pose } from './pose.ts'
+import { recall } from './recall.ts'
+import { refresh, shouldRefresh } from './refresh.ts'
+import { cacheStatus } from './status.ts'
+
+/**
+ * The walk of one request (DESIGN 2). Each line is a room; what a room refuses is thrown as a Refusal and becomes a
+ * problem document at the door. On a hit in the process's own tier nothing here waits for anything.
+ */
+export async function handle(call: Call, house: House): Promise<Delivery> {
+  const policy = house.policy
+  // routing: the first route that matches; it says whether a token is needed.
+  const route = policy.routes.find(call.method, call.path) ?? policy.fallback
+  call.facts.route = route.name
+  if (route.mode === 'deny') throw new Refusal('ROUTE_DENIED')
+
+  // tenancy: credentials become a caller, a tenant, an identity.
+  const admission = admit(call, route, policy, house)
+  const admitted = admission instanceof Promise ? await admission : admission
+  call.timings.auth = house.clock.now() - call.startedAt
+  if (route.mode === 'proxy')
+    return passOn(call, route, admitted.caller, await takeRate(admitted.tenant, house), policy)
+
+  // question: the body is read, and what was asked becomes a key.
+  const query = pose(call, route, admitted, await call.body(), policy.trustedProxies)
+  call.facts.key = query.question.key
+
+  // cache: fresh is delivered, stale is delivered while one refresh flies, a marker says that flights are of no use here.
+  const found = query.question.bypass === null ? await recall(call, query, house) : null
+  const worth = found?.kind === 'entry' ? freshness(found.entry, call.startedAt) : 'expired'
+  if (found?.kind === 'entry' && (worth === 'fresh' || worth === 'stale')) {
+    if (shouldRefresh(found.entry, worth, query, call.startedAt, house)) refresh(query, found.entry, house)
+    return remembered(found.entry, worth, call.startedAt)
+  }
+
+  // flight: join the one that asks this already, or lead it. The leader takes a rate token (and its tenant's slot) and
+  // asks the upstream; everyone who waits is answered by the one answer.
+  return fly(call, query, found, house)
+}
+
+function remembered(entry: Entry, worth: Freshness, nowAt: number): Delivery {
+  const ageMs = Math.max(0, nowAt - entry.storedAt)
+  const ttlMs = entry.ttlMs - ageMs
+  if (worth === 'fresh') return { kind: 'entry', outcome: 'hit', entry, ageMs, cacheStatus: cacheStatus.hit(ttlMs) }
+  return { kind: 'entry', outcome: 'stale', entry, ageMs, cacheStatus: cacheStatus.stale(ttlMs) }
+}

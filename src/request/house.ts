@@ -1,0 +1,29 @@
+import type { Cache } from '../cache/cache.ts'
+import type { Fleet } from '../flight/fleet.ts'
+import type { Flights } from '../flight/flights.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Ingress } from '../limits/ingress.ts'
+import type { Limiter } from '../limits/limiter.ts'
+import type { TenantLabels } from '../telemetry/labels.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Landing } from './landing.ts'
+import type { Policy } from './policy.ts'
+
+/** The rooms, as the walk of a request finds them. gateway.ts furnishes it. */
+export interface House {
+  /** What the config says now; replaced as a whole by a reload. A request takes it once, at its door. */
+  policy: Policy
+  readonly cache: Cache
+  readonly flights: Flights<Landing>
+  readonly fleet: Fleet
+  readonly limiter: Limiter
+  readonly ingress: Ingress
+  readonly clock: Clock
+  readonly random: () => number
+  readonly metrics: Metrics
+  readonly tenantLabels: TenantLabels
+  readonly log: Log
+  /** Purges heard so far: a request that comes after one never joins a flight that began before it. */
+  purges(): number
+}

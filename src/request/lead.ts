@@ -1,0 +1,186 @@
+import { encodeBody } from '../cache/coding.ts'
+import { type Entry, etagOf, type Ticket } from '../cache/entry.ts'
+import { drawTtlMs, freshness } from '../cache/freshness.ts'
+import { storable } from '../cache/storable.ts'
+import type { Landing as FleetLanding, Lease } from '../flight/fleet.ts'
+import { randomToken } from '../kernel/digest.ts'
+import { Refusal, StoreUnavailable } from '../kernel/errors.ts'
+import { takeRate } from './admit.ts'
+import { askUpstream, type Fetched } from './ask.ts'
+import type { House } from './house.ts'
+import { type Landing, noteOf } from './landing.ts'
+import type { Query } from './query.ts'
+
+type Whole = Extract<Fetched, { kind: 'whole' }>
+
+/**
+ * The leader's part: look once more, take the right to go upstream, ask, store, tell the fleet.
+ * `lease` is null when the store is away: then this process flies alone and keeps the answer in its own tier.
+ */
+export async function lead(
+  query: Query,
+  lease: Lease | null,
+  signal: AbortSignal,
+  house: House,
+  than = 0,
+): Promise<Landing> {
+  let toFleet: FleetLanding = { how: 'failed' }
+  try {
+    const { found, ticket } = await begin(query, lease?.token ?? randomToken(), house)
+    if (found && isNews(found, than, query, house)) {
+      toFleet = { how: 'filled' }
+      return { kind: 'entry', entry: found, by: 'fleet', stored: false, cookies: [], rate: undefined }
+    }
+    const { landing, announce } = await fetchAndStore(query, ticket, signal, house)
+    toFleet = announce
+    return landing
+  } catch (error) {
+    toFleet = { how: 'failed', ...noteFor(error) }
+    throw error
+  } finally {
+    // Not awaited: our own waiters need not wait until the lease is given back.
+    void lease?.land(toFleet)
+  }
+}
+
+function isNews(found: Entry, than: number, query: Query, house: House): boolean {
+  return query.question.bypass === null && found.storedAt > than && freshness(found, house.clock.now()) === 'fresh'
+}
+
+/** Only what says something about the question is shared; a limit of ours or a client that left is nobody else's business. */
+function noteFor(error: unknown): { note?: Buffer } {
+  if (!(error instanceof Refusal) || error.code === 'RATE_LIMITED') return {}
+  const note = noteOf(error)
+  return note ? { note } : {}
+}
+
+interface Begun {
+  found: Entry | null
+  /** Null when the store is away: nothing can be stored there. */
+  ticket: Ticket | null
+}
+
+async function begin(query: Query, token: string, house: House): Promise<Begun> {
+  try {
+    const { found, ticket } = await house.cache.begin(query.place, token)
+    return { found: found?.kind === 'entry' ? found.entry : null, ticket }
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error
+    house.metrics.cacheErrors.inc({ op: 'begin' })
+    return { found: null, ticket: null }
+  }
+}
+
+interface Outcome {
+  landing: Landing
+  announce: FleetLanding
+}
+
+async function fetchAndStore(query: Query, ticket: Ticket | null, signal: AbortSignal, house: House): Promise<Outcome> {
+  const rate = await takeRate(query.tenant, house)
+  // queue: here the leader will take a slot of its tenant, and wait in place for it, before it asks.
+  const fetched = await askUpstream(query, signal, house)
+  if (fetched.kind === 'large') return leave(query, ticket, fetched, 'size', rate, house)
+  if (fetched.status !== 200) return shared(fetched, rate)
+  const verdict = storable({ status: fetched.status, headers: fetched.received, keyedHeaders: covered(query) })
+  if (!verdict.store) return leave(query, ticket, fetched, verdict.reason, rate, house)
+
+  const entry = await entryOf(fetched, query, house)
+  const result = await fill(query, entry, ticket, house)
+  house.metrics.cacheFills.inc({ result })
+  const stored = result === 'stored' || result === 'near'
+  return {
+    landing: {
+      kind: 'entry',
+      entry,
+      by: 'us',
+      stored,
+      detail: stored ? undefined : result,
+      cookies: fetched.cookies,
+      rate,
+    },
+    // A fill that was refused says nothing of the question: whoever waits elsewhere looks for himself.
+    announce: result === 'stored' ? { how: 'filled' } : { how: 'failed' },
+  }
+}
+
+/** An error is answered to all who wait now, here and in the fleet, and kept for nobody. */
+function shared(fetched: Whole, rate: Landing['rate']): Outcome {
+  const answer = { status: fetched.status, headers: fetched.headers, coding: 'identity' as const, body: fetched.body }
+  const note = noteOf(answer)
+  return {
+    landing: { kind: 'answer', answer, by: 'us', cookies: fetched.cookies, rate },
+    announce: { how: 'failed', ...(note && { note }) },
+  }
+}
+
+/** Nothing to share: a marker tells the next callers to go in parallel (hit-for-miss), and everyone who waits goes alone. */
+async function leave(
+  query: Query,
+  ticket: Ticket | null,
+  fetched: Fetched,
+  detail: string,
+  rate: Landing['rate'],
+  house: House,
+): Promise<Outcome> {
+  house.metrics.cacheFills.inc({ result: detail })
+  if (ticket) {
+    await house.cache.fillPass(query.place, ticket).catch((error) => {
+      if (!(error instanceof StoreUnavailable)) throw error
+      house.metrics.cacheErrors.inc({ op: 'mark' })
+    })
+  }
+  const landing = { kind: 'own' as const, fetched: fetched as Fetched | null, detail, rate }
+  if (fetched.kind === 'large') setTimeout(() => letGo(landing), UNTAKEN_MS).unref()
+  return { landing, announce: { how: 'open' } }
+}
+
+/** An upstream answer that nobody came for (its last waiter left as it landed) must not hold its connection. */
+const UNTAKEN_MS = 2_000
+
+function letGo(landing: Extract<Landing, { kind: 'own' }>): void {
+  if (landing.fetched?.kind === 'large') landing.fetched.reply.body.destroy()
+  landing.fetched = null
+}
+
+async function fill(query: Query, entry: Entry, ticket: Ticket | null, house: House) {
+  const maxTenantBytes = query.tenant?.cacheMaxBytes ?? Number.MAX_SAFE_INTEGER
+  try {
+    if (ticket) return await house.cache.fill(query.place, entry, ticket, { maxTenantBytes })
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error
+    house.metrics.cacheErrors.inc({ op: 'fill' })
+  }
+  house.cache.admit(query.place, entry)
+  return 'near' as const
+}
+
+async function entryOf(fetched: Whole, query: Query, house: House): Promise<Entry> {
+  const { ttlMs, jitter, staleMs, errorMs } = query.cache
+  const { coding, body } = await encodeBody(fetched.body, {
+    acceptEncoding: query.acceptEncoding,
+    contentType: contentType(fetched.headers),
+  })
+  return {
+    status: 200,
+    headers: fetched.headers,
+    coding,
+    body,
+    rawBytes: fetched.body.length,
+    etag: etagOf(body),
+    storedAt: house.clock.now(),
+    ttlMs: drawTtlMs(ttlMs, jitter, house.random()),
+    staleMs,
+    errorMs,
+    computeMs: fetched.computeMs,
+    rearmedAt: 0,
+  }
+}
+
+const contentType = (headers: string[]): string | undefined => headers[headers.indexOf('content-type') + 1]
+
+/**
+ * What an answer may vary on and still be kept: what is keyed, and what the identity stands for. Everything else a
+ * client may send is stripped on cached routes, so the upstream cannot have looked at it.
+ */
+const covered = (query: Query): readonly string[] => query.cache.keyedHeaders

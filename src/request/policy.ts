@@ -1,0 +1,172 @@
+import { type Config, defaultAuth, type Route as RouteSettings } from '../config/schema.ts'
+import { tenantSettings } from '../config/tenants.ts'
+import type { Limit } from '../limits/limiter.ts'
+import { Questioner } from '../routing/question.ts'
+import { Router } from '../routing/router.ts'
+import type { IdentityKind } from '../tenancy/identity.ts'
+import type { Tenancy } from '../tenancy/tenancy.ts'
+import { TrustedProxies } from '../upstream/forwarded.ts'
+import { HeaderRules } from '../upstream/headers.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+
+export type AuthNeed = 'required' | 'optional' | 'none'
+
+export interface Route {
+  readonly name: string
+  readonly match: { method?: string | readonly string[] | undefined; path: string }
+  readonly mode: 'cache' | 'proxy' | 'deny'
+  readonly auth: AuthNeed
+  readonly upstream: Upstream
+  readonly upstreamTimeoutMs: number
+  /** What of a request goes upstream. */
+  readonly headers: HeaderRules
+  readonly idempotent: boolean
+  /** Present on cached routes. */
+  readonly cached?: { questioner: Questioner; policy: CachePolicy }
+}
+
+/** How a cached route keeps its answers; a tenant may override the times. */
+export interface CachePolicy {
+  readonly identity: IdentityKind
+  readonly ttlMs: number
+  readonly jitter: number
+  readonly early: { beta: number; max: number }
+  readonly staleMs: number
+  readonly errorMs: number
+  readonly maxEntryBytes: number
+  /** Request headers that are part of the key, in lower case. */
+  readonly keyedHeaders: readonly string[]
+}
+
+export interface TenantPolicy {
+  readonly name: string
+  readonly paused: boolean
+  /** What reaches the upstream; null = no limit. */
+  readonly requests: Limit | null
+  /** Every request; null = no limit. */
+  readonly ingress: Limit | null
+  readonly shadow: readonly string[]
+  readonly maxExecutionMs: number
+  readonly cacheMaxBytes: number
+  readonly cacheTimes: Partial<Pick<CachePolicy, 'ttlMs' | 'jitter' | 'staleMs' | 'errorMs'>>
+}
+
+/** What one config says about requests, compiled once so that the walk only looks things up. */
+export interface Policy {
+  readonly config: Config
+  readonly tenancy: Tenancy
+  readonly trustedProxies: TrustedProxies
+  readonly routes: Router<Route>
+  /** For what no route matches: `mode: proxy` to the first upstream. */
+  readonly fallback: Route
+  /** Undefined for a tenant that is not listed where `tenants.unknown` is `reject`. */
+  tenant(name: string): TenantPolicy | undefined
+}
+
+const MAX_TENANTS_REMEMBERED = 20_000
+
+export function compilePolicy(config: Config, tenancy: Tenancy, upstreams: ReadonlyMap<string, Upstream>): Policy {
+  const compile = (route: RouteSettings) => compileRoute(config, tenancy, upstreams, route)
+  const tenants = new Map<string, TenantPolicy | undefined>()
+  return {
+    config,
+    tenancy,
+    trustedProxies: new TrustedProxies(config.server.trustedProxies),
+    routes: new Router(config.routes.map(compile)),
+    fallback: compile({
+      name: 'fallback',
+      match: { path: '/*' },
+      mode: 'proxy',
+      auth: defaultAuth(config),
+      idempotent: false,
+    }),
+    tenant(name) {
+      if (tenants.has(name)) return tenants.get(name)
+      if (tenants.size >= MAX_TENANTS_REMEMBERED) tenants.clear()
+      const compiled = compileTenant(config, name)
+      tenants.set(name, compiled)
+      return compiled
+    },
+  }
+}
+
+function compileRoute(
+  config: Config,
+  tenancy: Tenancy,
+  upstreams: ReadonlyMap<string, Upstream>,
+  route: RouteSettings,
+): Route {
+  const upstream = route.upstream ?? Object.keys(config.upstreams)[0]!
+  const settings = config.upstreams[upstream]!
+  const cached = route.cache && compileCached(route.name, upstream, route.cache)
+  return {
+    name: route.name,
+    match: route.match,
+    mode: route.mode,
+    auth: route.auth,
+    upstream: upstreams.get(upstream)!,
+    upstreamTimeoutMs: settings.timeout,
+    idempotent: route.idempotent,
+    headers: new HeaderRules({
+      trustedHeaders: settings.trustedHeaders,
+      credentials: settings.credentials,
+      credentialHeaders: [...tenancy.credentialHeaders],
+      credentialCookies: [...tenancy.credentialCookies],
+      varyHeaders: cached?.policy.keyedHeaders ?? [],
+    }),
+    ...(cached && { cached }),
+  }
+}
+
+type CacheSettings = NonNullable<RouteSettings['cache']>
+
+function compileCached(route: string, upstream: string, cache: CacheSettings): NonNullable<Route['cached']> {
+  // The type of the body changes what it means, so it is keyed on every cached route.
+  const keyedHeaders = [...new Set(['content-type', ...cache.varyHeaders.map((name) => name.toLowerCase())])]
+  const { body, ignoreBody, ignoreQuery, tags, bypass } = cache
+  return {
+    questioner: new Questioner({
+      route,
+      upstream,
+      body,
+      ignoreBody,
+      ignoreQuery,
+      varyHeaders: keyedHeaders,
+      tags,
+      bypass,
+    }),
+    policy: {
+      identity: cache.identity,
+      ttlMs: cache.ttl,
+      jitter: cache.jitter,
+      early: cache.earlyRefresh,
+      staleMs: cache.staleWhileRevalidate,
+      errorMs: cache.staleIfError,
+      maxEntryBytes: cache.maxEntrySize,
+      keyedHeaders,
+    },
+  }
+}
+
+function compileTenant(config: Config, name: string): TenantPolicy | undefined {
+  const settings = tenantSettings(config, name)
+  if (!settings) return undefined
+  const { ttl, jitter, staleWhileRevalidate, staleIfError } = settings.cache
+  return {
+    name,
+    paused: settings.paused,
+    requests: perSecond(settings.requestsPerMinute / 60, settings.burst),
+    ingress: perSecond(settings.ingressPerSecond, settings.ingressPerSecond),
+    shadow: settings.shadow,
+    maxExecutionMs: settings.maxExecutionTime,
+    cacheMaxBytes: settings.cache.maxBytes,
+    cacheTimes: {
+      ...(ttl !== undefined && { ttlMs: ttl }),
+      ...(jitter !== undefined && { jitter }),
+      ...(staleWhileRevalidate !== undefined && { staleMs: staleWhileRevalidate }),
+      ...(staleIfError !== undefined && { errorMs: staleIfError }),
+    },
+  }
+}
+
+const perSecond = (rate: number, capacity: number): Limit | null => (rate > 0 ? { capacity, perSecond: rate } : null)

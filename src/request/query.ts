@@ -1,0 +1,25 @@
+import type { Place } from '../cache/entry.ts'
+import type { Caller, FlatHeaders } from '../kernel/exchange.ts'
+import type { Question } from '../routing/question.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import type { CachePolicy, TenantPolicy } from './policy.ts'
+
+/**
+ * A question with all that is needed to answer it, cut loose from the socket it came by: a flight outlives the
+ * request that caused it.
+ */
+export interface Query {
+  readonly question: Question
+  readonly place: Place
+  readonly route: string
+  readonly caller: Caller | null
+  readonly tenant: TenantPolicy | null
+  readonly cache: CachePolicy
+  readonly upstream: Upstream
+  readonly idempotent: boolean
+  /** How long the upstream may take, ms: the shorter of the upstream's timeout and the tenant's maxExecutionTime. */
+  readonly timeoutMs: number
+  readonly ask: { method: string; target: string; headers: FlatHeaders; body: Buffer | null }
+  /** The client's Accept-Encoding: the body is stored in a coding that it takes. */
+  readonly acceptEncoding: string | undefined
+}

@@ -1,0 +1,31 @@
+import type { Found } from '../cache/entry.ts'
+import { StoreUnavailable } from '../kernel/errors.ts'
+import type { Call } from './call.ts'
+import type { House } from './house.ts'
+import type { Query } from './query.ts'
+
+/** What the tiers hold: the process's own without waiting, then the far one. A store that is away is a miss (DESIGN 8). */
+export function recall(call: Call, query: Query, house: House): Found | Promise<Found> {
+  const near = house.cache.peek(query.place.key)
+  return near ?? recallFar(call, query, house)
+}
+
+async function recallFar(call: Call, query: Query, house: House): Promise<Found> {
+  const startedAt = house.clock.now()
+  try {
+    return await readFar(query, house)
+  } finally {
+    call.timings.cache = house.clock.now() - startedAt
+  }
+}
+
+/** The far tier, or null where it is away: store errors never fail an answer, they are counted. */
+export async function readFar(query: Query, house: House): Promise<Found> {
+  try {
+    return await house.cache.read(query.place)
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error
+    house.metrics.cacheErrors.inc({ op: 'read' })
+    return null
+  }
+}

@@ -1,0 +1,132 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client'
+
+/** How a request ended. Closed on purpose: a label's values are a promise to every dashboard. */
+export type Outcome = 'hit' | 'stale' | 'filled' | 'collapsed' | 'bypassed' | 'proxied' | 'refused' | 'failed'
+
+/** From a hit in the process's own memory to a query that runs for minutes. */
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+
+/**
+ * Every metric of the gateway, in one place. Names end in their unit and counters in `_total`.
+ * A tenant label passes through `TenantLabels`, which says `other` past telemetry.tenantLabels.
+ */
+export function createMetrics(registry: Registry) {
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  return {
+    requests: new Counter({
+      name: 'sluice_requests_total',
+      help: 'Requests answered, by how they ended.',
+      labelNames: ['tenant', 'route', 'outcome'] as const,
+      registers,
+    }),
+    requestSeconds: new Histogram({
+      name: 'sluice_request_duration_seconds',
+      help: 'From the request line to the answer handed to the socket.',
+      labelNames: ['route', 'outcome'] as const,
+      buckets: SECONDS,
+      registers,
+    }),
+    refusals: new Counter({
+      name: 'sluice_refusals_total',
+      help: 'Requests refused by the gateway, by error code.',
+      labelNames: ['tenant', 'code'] as const,
+      registers,
+    }),
+    shadowRefusals: new Counter({
+      name: 'sluice_shadow_refusals_total',
+      help: 'Requests that a limit in `shadow` would have refused.',
+      labelNames: ['tenant', 'limit'] as const,
+      registers,
+    }),
+    upstreamRequests: new Counter({
+      name: 'sluice_upstream_requests_total',
+      help: 'Requests sent upstream, by status; `error` where no answer came.',
+      labelNames: ['upstream', 'status'] as const,
+      registers,
+    }),
+    upstreamSeconds: new Histogram({
+      name: 'sluice_upstream_duration_seconds',
+      help: 'From asking an upstream to the last byte of its answer.',
+      labelNames: ['upstream'] as const,
+      buckets: SECONDS,
+      registers,
+    }),
+    upstreamRetries: new Counter({
+      name: 'sluice_upstream_retries_total',
+      help: 'Attempts beyond the first.',
+      labelNames: ['upstream'] as const,
+      registers,
+    }),
+    cacheBytes: new Gauge({
+      name: 'sluice_cache_bytes',
+      help: "Bytes held by this process's tiers.",
+      labelNames: ['tier'] as const,
+      registers,
+    }),
+    cacheEntries: new Gauge({
+      name: 'sluice_cache_entries',
+      help: "Entries held by this process's tiers.",
+      labelNames: ['tier'] as const,
+      registers,
+    }),
+    cacheEvictions: new Counter({
+      name: 'sluice_cache_evictions_total',
+      help: 'Entries dropped because a bound was hit.',
+      labelNames: ['tier'] as const,
+      registers,
+    }),
+    cacheErrors: new Counter({
+      name: 'sluice_cache_errors_total',
+      help: 'Cache operations that failed; the request went on without.',
+      labelNames: ['op'] as const,
+      registers,
+    }),
+    cacheFills: new Counter({
+      name: 'sluice_cache_fills_total',
+      help: 'Answers offered to the cache, by what became of them.',
+      labelNames: ['result'] as const,
+      registers,
+    }),
+    followers: new Counter({
+      name: 'sluice_flight_followers_total',
+      help: 'Requests answered by somebody else’s flight, in this process or by another one of the fleet.',
+      labelNames: ['scope'] as const,
+      registers,
+    }),
+    takeovers: new Counter({
+      name: 'sluice_flight_takeovers_total',
+      help: 'Flights taken over from a leader that went silent.',
+      registers,
+    }),
+    breakerState: new Gauge({
+      name: 'sluice_breaker_state',
+      help: '0 closed, 1 half-open, 2 open.',
+      labelNames: ['upstream'] as const,
+      registers,
+    }),
+    upstreamHealthy: new Gauge({
+      name: 'sluice_upstream_healthy',
+      help: 'Healthy addresses of an upstream.',
+      labelNames: ['upstream'] as const,
+      registers,
+    }),
+    storeUp: new Gauge({ name: 'sluice_store_up', help: '1 while the shared store answers.', registers }),
+    storeSeconds: new Histogram({
+      name: 'sluice_store_duration_seconds',
+      help: 'Calls to the shared store.',
+      labelNames: ['op'] as const,
+      buckets: [0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1],
+      registers,
+    }),
+    configReloads: new Counter({
+      name: 'sluice_config_reloads_total',
+      help: 'Config reloads, by result.',
+      labelNames: ['result'] as const,
+      registers,
+    }),
+    connections: new Gauge({ name: 'sluice_connections', help: 'Open connections on the data port.', registers }),
+  }
+}
+
+export type Metrics = ReturnType<typeof createMetrics>
