@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import { Registry } from 'prom-client'
 import { operations } from './admin/operations.ts'
-import { AdminServer } from './admin/server.ts'
+import { AdminServer, type MetricsPage } from './admin/server.ts'
 import { Cache } from './cache/cache.ts'
 import { MemoryFar } from './cache/far.memory.ts'
 import { RedisFar } from './cache/far.redis.ts'
@@ -14,7 +14,8 @@ import { fixedChanges } from './config/reload.ts'
 import type { Config } from './config/schema.ts'
 import { Accounts } from './entry/account.ts'
 import { Cors } from './entry/cors.ts'
-import { DataServer, type Manners } from './entry/server.ts'
+import type { Manners } from './entry/manners.ts'
+import { DataServer } from './entry/server.ts'
 import { MemoryFleet } from './flight/fleet.memory.ts'
 import { RedisFleet } from './flight/fleet.redis.ts'
 import { Flights } from './flight/flights.ts'
@@ -36,6 +37,7 @@ import type { Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { Tally } from './telemetry/tally.ts'
 import { Tenancy } from './tenancy/tenancy.ts'
+import { Passthrough } from './upstream/passthrough.ts'
 import { Upstream, type UpstreamEvent } from './upstream/upstream.ts'
 
 export interface GatewayParts {
@@ -44,7 +46,7 @@ export interface GatewayParts {
   /** Which doors this process opens; a fleet's first process has the admin port, the others share the data port. */
   doors?: { data: boolean; admin: boolean }
   /** The metrics page, where it is not this process's own registry. */
-  metricsPage?: Pick<Registry, 'metrics' | 'contentType'>
+  metricsPage?: MetricsPage
 }
 
 export interface Gateway extends AsyncDisposable {
@@ -118,7 +120,9 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
     log: accessLog(log, () => house.policy.config.telemetry.accessLog),
   })
   const { server: door } = config
-  const data = new DataServer(house, accounts, mannersOf(config), {
+  const passthrough = new Passthrough()
+  opening.defer(() => passthrough.close())
+  const data = new DataServer(house, accounts, passthrough, mannersOf(config), {
     host: door.host,
     port: door.port,
     headersTimeoutMs: door.headersTimeout,
@@ -151,11 +155,11 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
   gauges.unref()
   opening.defer(() => clearInterval(gauges))
   async function measure(): Promise<void> {
-    const { nearBytes, nearEntries, farBytes, farEntries } = cache.stats()
+    const { nearBytes, nearEntries, far: farStats } = cache.stats()
     metrics.cacheBytes.set({ tier: 'near' }, nearBytes)
     metrics.cacheEntries.set({ tier: 'near' }, nearEntries)
-    if (farBytes !== undefined) metrics.cacheBytes.set({ tier: 'far' }, farBytes)
-    if (farEntries !== undefined) metrics.cacheEntries.set({ tier: 'far' }, farEntries)
+    if (farStats.bytes !== undefined) metrics.cacheBytes.set({ tier: 'far' }, farStats.bytes)
+    if (farStats.entries !== undefined) metrics.cacheEntries.set({ tier: 'far' }, farStats.entries)
     for (const upstream of current.upstreams.values()) {
       const { name, urls } = upstream.state()
       metrics.upstreamHealthy.set({ upstream: name }, urls.filter((url) => url.healthy).length)

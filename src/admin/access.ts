@@ -15,7 +15,11 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/
  * so that neither DNS rebinding nor a form on a foreign page reaches the API.
  */
 export function checkAccess(req: IncomingMessage, { token }: AdminAuth): void {
-  if (token === '') return checkLocal(req)
+  if (token === '') checkLocal(req)
+  else checkToken(req, token)
+}
+
+function checkToken(req: IncomingMessage, token: string): void {
   const given = /^Bearer +(.+)$/i.exec(req.headers.authorization ?? '')?.[1]
   if (given === undefined)
     throw new Refusal('TOKEN_MISSING', { detail: 'the admin API wants Authorization: Bearer TOKEN' })

@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Registry } from 'prom-client'
 import { Refusal, StoreUnavailable } from '../kernel/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { type AdminAuth, checkAccess } from './access.ts'
@@ -15,11 +14,17 @@ export interface AdminOptions {
 /** Answers one call of the API: the document, or a Refusal thrown. */
 export type Operation = (input: unknown) => Promise<unknown>
 
+/** Prometheus text and its type: a registry, or several processes' registries added up. */
+export interface MetricsPage {
+  metrics(): Promise<string>
+  readonly contentType: string
+}
+
 export interface AdminParts {
   /** By method and path: 'POST /admin/v1/purge'. */
   operations: Readonly<Record<string, Operation>>
   /** The metrics page. */
-  metrics: Pick<Registry, 'metrics' | 'contentType'>
+  metrics: MetricsPage
   /** What is told at /readyz; 200 when `ready`. */
   readiness: () => { ready: boolean } & Record<string, unknown>
   log: Log

@@ -1,38 +1,55 @@
 import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import type { Cache } from '../cache/cache.ts'
+import type { Body, Cache } from '../cache/cache.ts'
 import { acceptedCodings } from '../cache/coding.ts'
 import { notModified } from '../cache/conditional.ts'
 import type { Entry } from '../cache/entry.ts'
 import type { FlatHeaders } from '../kernel/exchange.ts'
 import { rateHeaders } from '../limits/headers.ts'
 import type { Delivery } from '../request/delivery.ts'
-import { endToEnd } from '../upstream/headers.ts'
+import { endToEnd } from '../upstream/hop-by-hop.ts'
 import type { Cors } from './cors.ts'
 import type { HttpCall } from './http-call.ts'
 
 type Written = Exclude<Delivery, { kind: 'proxy' }>
 
 /** Writes what the walk decided. Returns the status that was sent. */
-export async function deliver(
+export function deliver(
   call: HttpCall,
   res: ServerResponse,
   delivery: Written,
   cache: Cache,
   cors: Cors | null,
-): Promise<number> {
+): number | Promise<number> {
   if (delivery.kind === 'entry') return deliverEntry(call, res, delivery, cache, cors)
+  return delivery.kind === 'answer'
+    ? deliverAnswer(call, res, delivery, cors)
+    : deliverStream(call, res, delivery, cors)
+}
+
+function deliverAnswer(
+  call: HttpCall,
+  res: ServerResponse,
+  delivery: Extract<Written, { kind: 'answer' }>,
+  cors: Cors | null,
+): number {
+  const { status, headers, body } = delivery.answer
+  const all = withCors([...headers, ...ownHeaders(call, delivery), ...rateNotice(delivery)], call, cors)
+  // A status that never has a body (RFC 9110 6.4.1) must not announce one.
+  if (status !== 204 && status !== 304) all.push('content-length', `${body.length}`)
+  res.writeHead(status, all).end(call.method === 'HEAD' ? undefined : body)
+  return status
+}
+
+async function deliverStream(
+  call: HttpCall,
+  res: ServerResponse,
+  delivery: Extract<Written, { kind: 'stream' }>,
+  cors: Cors | null,
+): Promise<number> {
   const head = [...ownHeaders(call, delivery), ...rateNotice(delivery)]
-  if (delivery.kind === 'answer') {
-    const { status, headers, body } = delivery.answer
-    const all = withCors([...headers, ...head], call, cors)
-    // A status that never has a body (RFC 9110 6.4.1) must not announce one.
-    if (status !== 204 && status !== 304) all.push('content-length', `${body.length}`)
-    res.writeHead(status, all).end(call.method === 'HEAD' ? undefined : body)
-    return status
-  }
   const { reply, read } = delivery
-  res.writeHead(reply.status, withCors([...endToEnd(reply.headers), ...head], call, cors))
+  res.writeHead(reply.status, withCors([...passedHeaders(endToEnd(reply.headers)), ...head], call, cors))
   try {
     await pipeline(rest(read, reply.body), res)
   } catch (error) {
@@ -55,9 +72,22 @@ function deliverEntry(
   delivery: Extract<Written, { kind: 'entry' }>,
   cache: Cache,
   cors: Cors | null,
+): number | Promise<number> {
+  const { entry } = delivery
+  const body = cache.bodyFor(entry, acceptedCodings(call.headers['accept-encoding'] as string | undefined))
+  return body instanceof Promise
+    ? body.then((made) => writeEntry(call, res, delivery, made, cors))
+    : writeEntry(call, res, delivery, body, cors)
+}
+
+function writeEntry(
+  call: HttpCall,
+  res: ServerResponse,
+  delivery: Extract<Written, { kind: 'entry' }>,
+  variant: Body,
+  cors: Cors | null,
 ): number {
   const { entry } = delivery
-  const variant = cache.bodyFor(entry, acceptedCodings(call.headers['accept-encoding'] as string | undefined))
   const headers = entry.headers.slice()
   headers.push('etag', variant.etag, 'age', `${Math.floor(delivery.ageMs / 1_000)}`)
   varyOnCoding(headers, entry)
@@ -93,6 +123,15 @@ export function ownHeaders(call: HttpCall, { cacheStatus }: { cacheStatus: strin
 function serverTiming({ timings }: HttpCall): string {
   const upstream = timings.upstream > 0 ? `, upstream;dur=${timings.upstream}` : ''
   return `auth;dur=${timings.auth}, cache;dur=${timings.cache}${upstream}`
+}
+
+/** An upstream's headers without those that are ours alone to say. */
+export function passedHeaders(headers: FlatHeaders): FlatHeaders {
+  const passed: FlatHeaders = []
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i]!.toLowerCase() !== 'x-request-id') passed.push(headers[i]!, headers[i + 1]!)
+  }
+  return passed
 }
 
 export function rateNotice({ rate }: Pick<Delivery, 'rate'>): FlatHeaders {

@@ -69,6 +69,11 @@ export class HttpCall implements Call {
     return readBody(this.incoming, this.#bounds, () => this.goOn())
   }
 
+  /** The client sends its body only after a 100 Continue. */
+  get awaitsContinue(): boolean {
+    return this.#goOn !== undefined
+  }
+
   /** The request was let in: its body may come. */
   goOn(): void {
     this.#goOn?.()

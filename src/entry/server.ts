@@ -8,12 +8,13 @@ import { handle } from '../request/handle.ts'
 import type { House } from '../request/house.ts'
 import { passPreflight } from '../request/pass.ts'
 import { normalPath, splitTarget } from '../routing/path.ts'
-import { requestFault } from '../upstream/request-fault.ts'
+import type { Passthrough } from '../upstream/passthrough.ts'
+import { originForm, requestFault } from '../upstream/request-fault.ts'
 import type { Accounts, Ending } from './account.ts'
-import type { BodyBounds } from './body.ts'
-import { type Cors, isPreflight } from './cors.ts'
+import { isPreflight } from './cors.ts'
 import { deliver } from './deliver.ts'
 import { ClientLeft, HttpCall, type LeftEvents } from './http-call.ts'
+import type { Manners } from './manners.ts'
 import { isOwn, own } from './own.ts'
 import { problemOf } from './problem.ts'
 import { proxyUpgrade, proxyWeb } from './proxy.ts'
@@ -25,12 +26,6 @@ export interface ServerOptions {
   headersTimeoutMs: number
   maxConnections: number
   drainTimeoutMs: number
-}
-
-/** What may change while the server runs. */
-export interface Manners {
-  bodyBounds: BodyBounds
-  cors: Cors | null
 }
 
 /** Longer than the idle time of the usual load balancers (60 s), or they would write into a closing connection. */
@@ -45,14 +40,16 @@ export class DataServer {
   readonly #accounts: Accounts
   readonly #options: ServerOptions
   readonly #server: Server
+  readonly #passthrough: Passthrough
   readonly #upgraded = new Set<Duplex>()
   manners: Manners
   #draining = false
   #closing: Promise<void> | undefined
 
-  constructor(house: House, accounts: Accounts, manners: Manners, options: ServerOptions) {
+  constructor(house: House, accounts: Accounts, passthrough: Passthrough, manners: Manners, options: ServerOptions) {
     this.#house = house
     this.#accounts = accounts
+    this.#passthrough = passthrough
     this.#options = options
     this.manners = manners
     this.#server = createServer({
@@ -105,13 +102,12 @@ export class DataServer {
   }
 
   async #write(call: HttpCall, req: IncomingMessage, res: ServerResponse, delivery: Delivery): Promise<Ending> {
-    const { cors, bodyBounds } = this.manners
     const { outcome } = delivery
     if (delivery.kind === 'proxy') {
-      const status = await proxyWeb(call, req, res, delivery, { cors, idleMs: bodyBounds.timeoutMs })
+      const status = await proxyWeb(call, req, res, delivery, this.#passthrough, this.manners)
       return { status, outcome: status >= 500 ? 'failed' : outcome }
     }
-    const status = deliver(call, res, delivery, this.#house.cache, cors)
+    const status = deliver(call, res, delivery, this.#house.cache, this.manners.cors)
     return { status: typeof status === 'number' ? status : await status, outcome }
   }
 
@@ -119,7 +115,7 @@ export class DataServer {
   #checked(req: IncomingMessage): { path: string; query: string } {
     const fault = requestFault(req.rawHeaders, req.method!, req.url!)
     if (fault) throw new Refusal('REQUEST_INVALID', { detail: fault })
-    const { path, query } = splitTarget(req.url!)
+    const { path, query } = splitTarget(originForm(req.url!))
     const normal = normalPath(path)
     if (normal === null)
       throw new Refusal('REQUEST_INVALID', {
@@ -170,7 +166,7 @@ export class DataServer {
       const delivery = await handle(call, this.#house)
       if (delivery.kind !== 'proxy')
         throw new Refusal('REQUEST_INVALID', { detail: 'this route does not take upgrades' })
-      const status = await proxyUpgrade(call, req, socket, head, delivery)
+      const status = await proxyUpgrade(call, req, socket, head, delivery, this.#passthrough)
       this.#accounts.settle(call, { status, outcome: delivery.outcome })
     } catch (error) {
       const refusal = this.#asRefusal(error, call)

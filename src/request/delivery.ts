@@ -2,6 +2,7 @@ import type { Entry } from '../cache/entry.ts'
 import type { Answer, FlatHeaders } from '../kernel/exchange.ts'
 import type { Grant, Limit } from '../limits/limiter.ts'
 import type { Outcome } from '../telemetry/metrics.ts'
+import type { HeaderRules } from '../upstream/headers.ts'
 import type { Reply, Upstream } from '../upstream/upstream.ts'
 
 /** Said to the client of its rate: the limit that was asked, and what it answered. */
@@ -29,4 +30,13 @@ export type Delivery =
   | (Common & { kind: 'answer'; answer: Answer })
   /** An answer too large to hold: what was read of it, and the rest as it comes. */
   | (Common & { kind: 'stream'; reply: Reply; read: Buffer[] })
-  | (Common & { kind: 'proxy'; upstream: Upstream; headers: FlatHeaders; timeoutMs: number })
+  | (Common & {
+      kind: 'proxy'
+      upstream: Upstream
+      tenant: string | null
+      headers: FlatHeaders
+      /** For the trailers, which come after the headers were made. */
+      rules: HeaderRules
+      timeoutMs: number
+      connectTimeoutMs: number
+    })

@@ -18,6 +18,7 @@ export interface Route {
   readonly auth: AuthNeed
   readonly upstream: Upstream
   readonly upstreamTimeoutMs: number
+  readonly connectTimeoutMs: number
   /** What of a request goes upstream. */
   readonly headers: HeaderRules
   readonly idempotent: boolean
@@ -106,6 +107,7 @@ function compileRoute(
     auth: route.auth,
     upstream: upstreams.get(upstream)!,
     upstreamTimeoutMs: settings.timeout,
+    connectTimeoutMs: settings.connectTimeout,
     idempotent: route.idempotent,
     headers: new HeaderRules({
       trustedHeaders: settings.trustedHeaders,

@@ -11,6 +11,6 @@ const SECRETS = ['authorization', 'cookie', 'token', 'secret', 'password', 'set-
  */
 export function createLog({ level, flushMs = 500 }: { level: string; flushMs?: number }): Log {
   const paths = SECRETS.flatMap((name) => [`["${name}"]`, `headers["${name}"]`])
-  const out = pino.destination({ dest: 1, sync: false, minLength: 16_384, periodicFlush: flushMs })
+  const out = pino.destination({ dest: 1, sync: false, minLength: 8_192, periodicFlush: flushMs })
   return pino({ level, base: { pid: process.pid }, redact: { paths, censor: '(removed)' } }, out)
 }

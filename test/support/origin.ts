@@ -10,7 +10,7 @@ export interface Seen {
   body: string
 }
 
-export type Script = (req: IncomingMessage & { body: string }, res: ServerResponse) => void | Promise<void>
+export type Script = (req: IncomingMessage & { body: string }, res: ServerResponse) => unknown
 
 /** An upstream that does what the test says and remembers what it was asked. */
 export interface Origin extends AsyncDisposable {
