@@ -35,6 +35,7 @@ export async function startGateway(config: string, env: Record<string, string> =
   )
   const lines: Record<string, unknown>[] = []
   const waiters = new Set<() => void>()
+  child.setMaxListeners(0)
   let stderr = ''
   child.stderr!.on('data', (data) => {
     stderr += data

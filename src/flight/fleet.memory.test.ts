@@ -1,0 +1,4 @@
+import { fleetContract } from './fleet.contract.ts'
+import { MemoryFleet } from './fleet.memory.ts'
+
+fleetContract('memory', () => new MemoryFleet())
