@@ -79,6 +79,8 @@ function nameBreaches(path: string): string[] {
   return banned ? [`${path}: '${banned}' says what it is made of, not what it is`] : []
 }
 
+const PARAMETER_PROPERTY = /(?:^|,)\s*(?:private|public|protected|readonly|override)\s+\w/
+
 /** The compiler refuses these too (`erasableSyntaxOnly`); here they are refused where `npm test` is all that is run. */
 function syntaxBreaches(path: string, text: string): string[] {
   if (path.endsWith('.d.ts')) return []
@@ -86,7 +88,7 @@ function syntaxBreaches(path: string, text: string): string[] {
   if (/^\s*(export\s+)?(declare\s+)?(const\s+)?enum\s+\w/m.test(text)) found.push(`${path}: an enum`)
   if (/^\s*(export\s+)?(declare\s+)?namespace\s+\w/m.test(text)) found.push(`${path}: a namespace`)
   const constructors = [...text.matchAll(/^\s*(?:\w+\s+)?constructor\s*\(([^)]*)\)/gm)]
-  if (constructors.some(([, parameters]) => /\b(private|public|protected|readonly)\s/.test(parameters!)))
+  if (constructors.some(([, parameters]) => PARAMETER_PROPERTY.test(parameters!)))
     found.push(`${path}: a parameter property`)
   if (path.startsWith('src/') && /new URL\(\s*['"][^'"]+\.ts['"]/.test(text))
     found.push(`${path}: a URL of a .ts file, which is not there once it is built`)
@@ -190,6 +192,11 @@ describe('the check of the house', () => {
       'src/cache/far.ts': "import './far.contract.ts'",
     })
     assert.deepEqual(breaches(files), ['src/cache/far.ts: imports src/cache/far.contract.ts, a test'])
+  })
+
+  test('tells a read-only type from a parameter property', () => {
+    const text = 'class A {\n  constructor(rules: readonly string[], b: { c: readonly number[] }) {}\n}'
+    assert.deepEqual(breaches(house({ 'src/cache/far.ts': text })), [])
   })
 
   test('is not misled by comments', () => {

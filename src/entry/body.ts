@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { Refusal } from '../kernel/errors.ts'
 import { formatDuration, formatSize } from '../kernel/units.ts'
-import { ClientLeft } from './http-call.ts'
+import { ClientLeft } from './client-left.ts'
 
 export interface BodyBounds {
   /** server.bodyLimit */

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { Call, Facts, Peer, Timings } from '../request/call.ts'
 import { type BodyBounds, readBody } from './body.ts'
+import { ClientLeft } from './client-left.ts'
 
 /** Ids of this process: a random prefix and a counter. Unique in the fleet, and cheap. */
 const PREFIX = randomBytes(9).toString('base64url')
@@ -95,8 +96,3 @@ export class HttpCall implements Call {
 
 /** The part of a response or a socket that tells when its client has gone. */
 export type LeftEvents = Pick<Duplex, 'once' | 'destroyed' | 'writableFinished'>
-
-/** The client went away before its answer was written. Nobody is told: there is nobody left. */
-export class ClientLeft extends Error {
-  override readonly name = 'ClientLeft'
-}

@@ -3,25 +3,9 @@ import { storedHeaders } from '../cache/storable.ts'
 import { Refusal } from '../kernel/errors.ts'
 import type { FlatHeaders } from '../kernel/exchange.ts'
 import type { Reply } from '../upstream/upstream.ts'
+import type { Fetched } from './fetched.ts'
 import type { House } from './house.ts'
 import type { Query } from './query.ts'
-
-/** What came back from the upstream. */
-export type Fetched =
-  | {
-      kind: 'whole'
-      status: number
-      /** As received: what may be stored is decided by the cache's rules. */
-      received: FlatHeaders
-      /** Free of connection headers, cookies, codings. */
-      headers: FlatHeaders
-      cookies: FlatHeaders
-      /** In no coding. */
-      body: Buffer
-      computeMs: number
-    }
-  /** Larger than the route keeps: what was read of it so far, and the rest still to come. */
-  | { kind: 'large'; reply: Reply; read: Buffer[] }
 
 /** Asks once, and reads the answer whole unless it is too large. A body that breaks off throws UPSTREAM_INVALID. */
 export async function askUpstream(query: Query, signal: AbortSignal, house: House): Promise<Fetched> {

@@ -1,8 +1,8 @@
 import type { Entry } from '../cache/entry.ts'
 import { Refusal, type RefusalCode } from '../kernel/errors.ts'
 import type { Answer, FlatHeaders } from '../kernel/exchange.ts'
-import type { Fetched } from './ask.ts'
 import type { RateNotice } from './delivery.ts'
+import type { Fetched } from './fetched.ts'
 
 /** What a flight brings home for everyone who waits for it. A refusal is not a landing: the flight rejects with it. */
 export type Landing =
