@@ -2,8 +2,6 @@
  * The composition root: the only place that opens Redis and sockets, and says which adapter serves which port.
  * Read from top to bottom it is the house from the cellar up; request/handle.ts is the way of a request through it.
  */
-import { readFileSync } from 'node:fs'
-import { isDeepStrictEqual } from 'node:util'
 import { Registry } from 'prom-client'
 import { operations } from './admin/operations.ts'
 import { AdminServer, type MetricsPage } from './admin/server.ts'
@@ -28,17 +26,15 @@ import { Ingress } from './limits/ingress.ts'
 import { DegradingLimiter } from './limits/limiter.degrading.ts'
 import { MemoryLimiter } from './limits/limiter.memory.ts'
 import { RedisLimiter } from './limits/limiter.redis.ts'
+import { compileAll } from './request/compiled.ts'
 import type { House } from './request/house.ts'
 import type { Landing } from './request/landing.ts'
-import { compilePolicy } from './request/policy.ts'
 import { accessLog } from './telemetry/access.ts'
 import { TenantLabels } from './telemetry/labels.ts'
 import type { Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { Tally } from './telemetry/tally.ts'
-import { Tenancy } from './tenancy/tenancy.ts'
 import { Passthrough } from './upstream/passthrough.ts'
-import { Upstream, type UpstreamEvent } from './upstream/upstream.ts'
 
 export interface GatewayParts {
   log: Log
@@ -218,103 +214,6 @@ function openStore(config: Config, metrics: Metrics, log: Log, opening: AsyncDis
 
 const redisSettings = (config: Config) => config.store as Extract<Config['store'], { kind: 'redis' }>
 const embeddedBytes = (config: Config) => (config.store as Extract<Config['store'], { kind: 'embedded' }>).maxBytes
-
-interface Compiled {
-  policy: ReturnType<typeof compilePolicy>
-  upstreams: ReadonlyMap<string, Upstream>
-  /** Closes what the next one no longer uses, once what runs there has ended. */
-  closeUnused(next: Compiled): Promise<void>
-  close(): Promise<void>
-}
-
-/** Tenancy, upstreams and routes of one config. What did not change is taken over, so that a reload loses no warm connection, key set or breaker state. */
-async function compileAll(
-  config: Config,
-  before: Compiled | null,
-  deps: { metrics: Metrics; log: Log },
-): Promise<Compiled> {
-  const old = before?.policy.config
-  const tenancy =
-    old && isDeepStrictEqual(old.auth, config.auth) ? before!.policy.tenancy : openTenancy(config, deps.log)
-  const upstreams = new Map<string, Upstream>()
-  for (const [name, settings] of Object.entries(config.upstreams)) {
-    const kept = old && isDeepStrictEqual(old.upstreams[name], settings) ? before!.upstreams.get(name) : undefined
-    upstreams.set(name, kept ?? openUpstream(name, settings, deps))
-  }
-  const policy = compilePolicy(config, tenancy, upstreams)
-  const close = async (used: ReadonlySet<Upstream>, keepTenancy: boolean) => {
-    if (!keepTenancy) tenancy.close()
-    await Promise.all(
-      [...upstreams.values()].filter((upstream) => !used.has(upstream)).map((upstream) => upstream.close()),
-    )
-  }
-  return {
-    policy,
-    upstreams,
-    closeUnused: (next) => close(new Set(next.upstreams.values()), next.policy.tenancy === tenancy),
-    close: () => close(new Set(), false),
-  }
-}
-
-function openTenancy(config: Config, log: Log): Tenancy {
-  const issuers = config.auth.issuers.map(({ publicKeyFile, publicKey, clockTolerance, ...issuer }) => {
-    const pem = publicKeyFile === undefined ? publicKey : readFileSync(publicKeyFile, 'utf8')
-    return { ...issuer, clockToleranceMs: clockTolerance, ...(pem !== undefined && { publicKey: pem }) }
-  })
-  const onKeysFault = (issuer: string, err: unknown) =>
-    log.warn({ err, issuer }, 'the keys of an issuer could not be fetched')
-  return new Tenancy({ issuers, clock: systemClock, onKeysFault })
-}
-
-function openUpstream(
-  name: string,
-  settings: Config['upstreams'][string],
-  { metrics, log }: { metrics: Metrics; log: Log },
-): Upstream {
-  const { breaker, retries, healthCheck } = settings
-  metrics.breakerState.set({ upstream: name }, 0)
-  return new Upstream(
-    {
-      name,
-      urls: settings.urls,
-      connectTimeoutMs: settings.connectTimeout,
-      timeoutMs: settings.timeout,
-      maxConnections: settings.maxConnections,
-      breaker: {
-        windowMs: breaker.window,
-        volumeThreshold: breaker.volumeThreshold,
-        errorThresholdPercentage: breaker.errorThresholdPercentage,
-        resetTimeoutMs: breaker.resetTimeout,
-        maxResetTimeoutMs: breaker.maxResetTimeout,
-      },
-      retries: {
-        attempts: retries.attempts,
-        baseDelayMs: retries.baseDelay,
-        maxDelayMs: retries.maxDelay,
-        budget: retries.budget,
-      },
-      healthCheck: healthCheck && { path: healthCheck.path, intervalMs: healthCheck.interval },
-    },
-    { clock: systemClock, onEvent: (event) => noteUpstream(event, metrics, log) },
-  )
-}
-
-const BREAKER_STATES = { closed: 0, 'half-open': 1, open: 2 } as const
-
-function noteUpstream(event: UpstreamEvent, metrics: Metrics, log: Log): void {
-  const { upstream } = event
-  if (event.kind === 'attempt') {
-    metrics.upstreamRequests.inc({ upstream, status: event.status === null ? 'error' : `${event.status}` })
-    metrics.upstreamSeconds.observe({ upstream }, event.tookMs / 1_000)
-  } else if (event.kind === 'breaker') {
-    metrics.breakerState.set({ upstream }, BREAKER_STATES[event.state])
-    log.warn({ upstream, state: event.state, retryAt: event.retryAt }, 'the breaker of an upstream changed')
-  } else if (event.kind === 'retry') {
-    metrics.upstreamRetries.inc({ upstream })
-  } else if (event.kind === 'health') {
-    log.warn(event, event.healthy ? 'an upstream address is healthy again' : 'an upstream address is out')
-  }
-}
 
 function mannersOf({ server }: Config): Manners {
   const { cors } = server

@@ -38,6 +38,7 @@ async function whole(reply: Reply, body: Buffer, query: Query, computeMs: number
     cookies: valuesOf(reply.headers, 'set-cookie').flatMap((value) => ['set-cookie', value]),
     body: coding === '' ? body : await decoded(coding, body, query),
     computeMs,
+    framed: reply.framed,
   }
 }
 

@@ -14,6 +14,8 @@ export type Fetched =
       /** In no coding. */
       body: Buffer
       computeMs: number
+      /** False when only the end of the connection ended the body: nobody knows that it is whole. */
+      framed: boolean
     }
   /** Larger than the route keeps: what was read of it so far, and the rest still to come. */
   | { kind: 'large'; reply: Reply; read: Buffer[] }

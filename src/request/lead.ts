@@ -84,6 +84,7 @@ async function fetchAndStore(query: Query, ticket: Ticket | null, signal: AbortS
   if (fetched.kind === 'large') return leave(query, ticket, fetched, 'size', rate, house)
   if (fetched.status !== 200) return shared(fetched, rate)
   const verdict = storable({ status: fetched.status, headers: fetched.received, keyedHeaders: covered(query) })
+  if (!fetched.framed) return leave(query, ticket, fetched, 'unframed', rate, house)
   if (!verdict.store) return leave(query, ticket, fetched, verdict.reason, rate, house)
 
   const entry = await entryOf(fetched, query, house)

@@ -13,7 +13,11 @@ export function recall(call: Call, query: Query, house: House): Found | Promise<
 async function recallFar(call: Call, query: Query, house: House): Promise<Found> {
   const startedAt = house.clock.now()
   try {
-    return await readFar(query, house)
+    return await house.cache.read(query.place)
+  } catch (error) {
+    countOutage(error, house)
+    // Nobody can confirm what this process holds, and nobody can have purged it through the store either.
+    return house.cache.peekUnconfirmed(query.place.key)
   } finally {
     call.timings.cache = house.clock.now() - startedAt
   }
@@ -24,8 +28,12 @@ export async function readFar(query: Query, house: House): Promise<Found> {
   try {
     return await house.cache.read(query.place)
   } catch (error) {
-    if (!(error instanceof StoreUnavailable)) throw error
-    house.metrics.cacheErrors.inc({ op: 'read' })
+    countOutage(error, house)
     return null
   }
+}
+
+function countOutage(error: unknown, house: House): void {
+  if (!(error instanceof StoreUnavailable)) throw error
+  house.metrics.cacheErrors.inc({ op: 'read' })
 }
