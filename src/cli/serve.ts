@@ -3,6 +3,7 @@ import { ConfigInvalid } from '../config/faults.ts'
 import { readConfig } from '../config/load.ts'
 import { watchConfig } from '../config/watch.ts'
 import { type Gateway, openGateway } from '../gateway.ts'
+import { routeFaults } from '../request/policy.ts'
 import { createLog } from '../telemetry/log.ts'
 import { Refused } from './output.ts'
 import { openProcesses, runWorker } from './processes.ts'
@@ -17,6 +18,8 @@ export interface Serving {
 /** Starts a gateway from a config file and keeps to the file as it changes. Throws Refused when the file has faults. */
 export async function serve({ configFile }: { configFile: string }): Promise<Serving & { reload(): Promise<void> }> {
   const { config, warnings } = readOrRefuse(configFile)
+  const faults = routeFaults(config)
+  if (faults.length > 0) throw new Refused(`the config is not valid\n${faults.join('\n')}`)
   const log = createLog({ level: config.telemetry.logLevel })
   for (const warning of warnings) log.warn({ place: `${warning.file}:${warning.line}:${warning.col}` }, warning.message)
   const gateway: Gateway =

@@ -4,6 +4,7 @@ import { jsonSchema } from '../config/jsonschema.ts'
 import { readConfig } from '../config/load.ts'
 import { showConfig } from '../config/show.ts'
 import { DURATION_UNITS, parseDurationMs } from '../kernel/units.ts'
+import { routeFaults } from '../request/policy.ts'
 import { callAdmin } from './admin-client.ts'
 import { Refused, say, UsageError } from './output.ts'
 import { runServe } from './serve.ts'
@@ -52,7 +53,10 @@ export const VERBS: Record<string, Verb> = {
     async run(args) {
       const { values } = parseArgs({ args, options: CONFIG })
       const file = configFile(values.config)
-      const { warnings } = orFaults(() => load(file))
+      const { config, warnings } = orFaults(() => load(file))
+      const faults = routeFaults(config)
+      if (faults.length > 0)
+        throw new Refused(`the config is not valid\n${faults.map((fault) => `${file} ${fault}`).join('\n')}`)
       for (const warning of warnings) say(`warning: ${formatFault(warning)}`)
       say(`${file} is valid`)
       return 0

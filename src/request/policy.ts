@@ -120,6 +120,24 @@ function compileRoute(
   }
 }
 
+/**
+ * What the file's own rules cannot see: terms of a route that contradict its key, such as a tag made of something that
+ * is not part of it. In the form of a fault: where, and what.
+ */
+export function routeFaults(config: Config): string[] {
+  const faults: string[] = []
+  for (const [at, route] of config.routes.entries()) {
+    const place = `routes[${at}] (${route.name})`
+    try {
+      if (route.cache) compileCached(route.name, route.upstream ?? '', route.cache)
+      new Router([route])
+    } catch (error) {
+      faults.push(`${place}: ${(error as Error).message}`)
+    }
+  }
+  return faults
+}
+
 type CacheSettings = NonNullable<RouteSettings['cache']>
 
 function compileCached(route: string, upstream: string, cache: CacheSettings): NonNullable<Route['cached']> {
