@@ -38,6 +38,8 @@ import { Passthrough } from './upstream/passthrough.ts'
 
 export interface GatewayParts {
   log: Log
+  /** Takes the lines of the access log. */
+  writeLine: (line: string) => void
   registry?: Registry
   /** Which doors this process opens; a fleet's first process has the admin port, the others share the data port. */
   doors?: { data: boolean; admin: boolean }
@@ -113,7 +115,7 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
     metrics,
     tally: new Tally(metrics),
     labels,
-    log: accessLog(log, () => house.policy.config.telemetry.accessLog),
+    log: accessLog(parts.writeLine, () => house.policy.config.telemetry.accessLog),
   })
   const { server: door } = config
   const passthrough = new Passthrough()

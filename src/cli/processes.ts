@@ -5,7 +5,7 @@ import { AggregatorRegistry, Registry } from 'prom-client'
 import { loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { type Gateway, openGateway } from '../gateway.ts'
-import { createLog, type Log } from '../telemetry/log.ts'
+import { createLog, type Log, type LogParts } from '../telemetry/log.ts'
 import { reloadFrom } from './reload.ts'
 
 /** A process that dies young is restarted later and later, so that a fault at start does not become a fork bomb. */
@@ -15,7 +15,7 @@ const BACKOFF = { firstMs: 250, maxMs: 30_000, healthyAfterMs: 60_000 }
 type Order = 'reload' | 'drain'
 
 /** Several processes behind one data port: this one has the admin port and looks after the others. */
-export async function openProcesses(config: Config, log: Log): Promise<Gateway> {
+export async function openProcesses(config: Config, { log, writeLine }: LogParts): Promise<Gateway> {
   const { processes } = config.server
   const count = processes === 'auto' ? availableParallelism() : processes
   const aggregator = new AggregatorRegistry()
@@ -24,7 +24,13 @@ export async function openProcesses(config: Config, log: Log): Promise<Gateway> 
     contentType: aggregator.contentType,
     metrics: () => aggregator.clusterMetrics(),
   }
-  const gateway = await openGateway(config, { log, registry: own, doors: { data: false, admin: true }, metricsPage })
+  const gateway = await openGateway(config, {
+    log,
+    writeLine,
+    registry: own,
+    doors: { data: false, admin: true },
+    metricsPage,
+  })
   const crew = new Crew(count, log)
   const port = await crew.start()
   return {
@@ -101,10 +107,10 @@ async function ready(worker: Worker): Promise<number> {
 /** One of several processes: the data port only, told what to do by the first one. */
 export async function runWorker(configFile: string): Promise<number> {
   const config = loadConfig(configFile, process.env)
-  const log = createLog({ level: config.telemetry.logLevel })
+  const { log, writeLine } = createLog({ level: config.telemetry.logLevel })
   const registry = new Registry()
   AggregatorRegistry.setRegistries([registry])
-  const gateway = await openGateway(config, { log, registry, doors: { data: true, admin: false } })
+  const gateway = await openGateway(config, { log, writeLine, registry, doors: { data: true, admin: false } })
   process.send!({ port: Number(new URL(gateway.url!).port) })
   process.on('SIGINT', () => {}) // a terminal's Ctrl-C reaches all of us; the first process says when
   const drain = new Promise<void>((resolve) => {

@@ -20,10 +20,12 @@ export async function serve({ configFile }: { configFile: string }): Promise<Ser
   const { config, warnings } = readOrRefuse(configFile)
   const faults = routeFaults(config)
   if (faults.length > 0) throw new Refused(`the config is not valid\n${faults.join('\n')}`)
-  const log = createLog({ level: config.telemetry.logLevel })
+  const { log, writeLine } = createLog({ level: config.telemetry.logLevel })
   for (const warning of warnings) log.warn({ place: `${warning.file}:${warning.line}:${warning.col}` }, warning.message)
   const gateway: Gateway =
-    config.server.processes === 1 ? await openGateway(config, { log }) : await openProcesses(config, log)
+    config.server.processes === 1
+      ? await openGateway(config, { log, writeLine })
+      : await openProcesses(config, { log, writeLine })
   const reload = () => reloadFrom(configFile, gateway, log)
   const watcher = watchConfig(configFile, () => void reload())
   log.info({ url: gateway.url, adminUrl: gateway.adminUrl, pid: process.pid }, 'listening')

@@ -30,21 +30,23 @@ export class Accounts {
     const label = this.#labels.of(tenant)
     this.#tally.count(label, route, outcome, ms / 1_000)
     if (code !== undefined) this.#metrics.refusals.inc({ tenant: label, code })
+    const { id, method, path, timings } = call
+    const { auth: authMs, cache: cacheMs, upstream: upstreamMs } = timings
     this.#log({
-      id: call.id,
+      id,
       tenant,
       principal,
       route,
-      method: call.method,
-      path: call.path,
+      method,
+      path,
       status,
       outcome,
       code,
-      key: key?.slice(0, 16),
-      ms: Math.round(ms * 100) / 100,
-      authMs: call.timings.auth || undefined,
-      cacheMs: call.timings.cache || undefined,
-      upstreamMs: call.timings.upstream || undefined,
+      key,
+      ms,
+      authMs,
+      cacheMs,
+      upstreamMs,
     })
   }
 }

@@ -16,36 +16,81 @@ const EMPTY = Buffer.alloc(0)
  * Reads a request's body whole. Rejects with BODY_TOO_LARGE as soon as that is known, BODY_TIMEOUT, or ClientLeft.
  * @param goOn called once it is clear that the body is wanted (100 Continue)
  */
-export function readBody(req: IncomingMessage, { maxBytes, timeoutMs }: BodyBounds, goOn: () => void): Promise<Buffer> {
+export function readBody(req: IncomingMessage, bounds: BodyBounds, goOn: () => void): Promise<Buffer> {
   const announced = Number(req.headers['content-length'] ?? -1)
-  if (announced > maxBytes) return Promise.reject(tooLarge(maxBytes))
-  if (announced === 0 || (announced < 0 && req.headers['transfer-encoding'] === undefined))
+  if (announced > bounds.maxBytes) return Promise.reject(tooLarge(bounds.maxBytes))
+  if (announced === 0 || (announced < 0 && req.headers['transfer-encoding'] === undefined)) {
     return Promise.resolve(EMPTY)
+  }
   goOn()
-  return new Promise((resolve, reject) => {
-    let chunks: Buffer[] | Buffer = EMPTY
-    let bytes = 0
-    const timer = setTimeout(() => fail(tooSlow(timeoutMs)), timeoutMs)
-    const fail = (error: Error) => {
-      clearTimeout(timer)
-      req.off('data', onData)
-      reject(error)
+  return new Promise((resolve, reject) => void new Reading(req, bounds, resolve, reject))
+}
+
+/** Bodies on their way: one clock for all, because a timer for each would cost more than reading most of them. */
+const awaited = new Set<Reading>()
+
+setInterval(() => {
+  const nowAt = performance.now()
+  for (const reading of awaited) reading.check(nowAt)
+}, 50).unref()
+
+/** One body on its way. */
+class Reading {
+  readonly #req: IncomingMessage
+  readonly #bounds: BodyBounds
+  readonly #resolve: (body: Buffer) => void
+  readonly #reject: (error: Error) => void
+  /** One chunk is the rule, and needs no copy. */
+  #first: Buffer | null = null
+  #rest: Buffer[] | null = null
+  #bytes = 0
+  #givenUpAt: number | undefined
+
+  constructor(
+    req: IncomingMessage,
+    bounds: BodyBounds,
+    resolve: (body: Buffer) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.#req = req
+    this.#bounds = bounds
+    this.#resolve = resolve
+    this.#reject = reject
+    req.on('data', (chunk: Buffer) => this.#take(chunk))
+    req.on('end', () => this.#end())
+    req.on('close', () => req.complete || this.#fail(new ClientLeft()))
+    awaited.add(this)
+  }
+
+  /** Called now and then while the body has not come. */
+  check(nowAt: number): void {
+    const { timeoutMs } = this.#bounds
+    this.#givenUpAt ??= nowAt + timeoutMs
+    if (nowAt >= this.#givenUpAt) this.#fail(tooSlow(timeoutMs))
+  }
+
+  #take(chunk: Buffer): void {
+    this.#bytes += chunk.length
+    if (this.#bytes > this.#bounds.maxBytes) this.#fail(tooLarge(this.#bounds.maxBytes))
+    else if (this.#first === null) this.#first = chunk
+    else {
+      this.#rest ??= [this.#first]
+      this.#rest.push(chunk)
     }
-    const onData = (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes > maxBytes) return fail(tooLarge(maxBytes))
-      if (Array.isArray(chunks)) chunks.push(chunk)
-      else chunks = chunks === EMPTY ? chunk : [chunks, chunk] // one chunk is the rule
-    }
-    req.on('data', onData)
-    req.on('end', () => {
-      clearTimeout(timer)
-      resolve(Array.isArray(chunks) ? Buffer.concat(chunks, bytes) : chunks)
-    })
-    req.on('close', () => {
-      if (!req.complete) fail(new ClientLeft())
-    })
-  })
+  }
+
+  #end(): void {
+    awaited.delete(this)
+    this.#resolve(this.#rest ? Buffer.concat(this.#rest, this.#bytes) : (this.#first ?? EMPTY))
+  }
+
+  #fail(error: Error): void {
+    awaited.delete(this)
+    this.#req.removeAllListeners('data')
+    this.#first = null
+    this.#rest = null
+    this.#reject(error)
+  }
 }
 
 const tooLarge = (maxBytes: number) =>

@@ -88,28 +88,38 @@ function writeEntry(
   cors: Cors | null,
 ): number {
   const { entry } = delivery
-  const headers = entry.headers.slice()
-  headers.push('etag', variant.etag, 'age', `${Math.floor(delivery.ageMs / 1_000)}`)
-  varyOnCoding(headers, entry)
-  const own = ownHeaders(call, delivery)
-  for (let i = 0; i < own.length; i++) headers.push(own[i]!)
+  const isNotModified = (call.method === 'GET' || call.method === 'HEAD') && notModified(entry, call.headers)
+  const headers = (isNotModified ? headOf(entry, variant) : fullHeadOf(entry, variant)).slice()
+  headers.push('age', `${Math.floor(delivery.ageMs / 1_000)}`, 'cache-status', `sluice; ${delivery.cacheStatus}`)
+  headers.push('x-request-id', call.id, 'server-timing', serverTiming(call))
   if (delivery.rate) headers.push(...rateNotice(delivery))
   if (delivery.cookies) headers.push(...delivery.cookies)
-  const isNotModified = (call.method === 'GET' || call.method === 'HEAD') && notModified(entry, call.headers)
-  if (isNotModified) {
-    res.writeHead(304, withCors(headers, call, cors)).end()
-    return 304
-  }
-  if (variant.coding !== 'identity') headers.push('content-encoding', variant.coding)
-  headers.push('content-length', `${variant.body.length}`)
-  res.writeHead(entry.status, withCors(headers, call, cors)).end(call.method === 'HEAD' ? undefined : variant.body)
-  return entry.status
+  const status = isNotModified ? 304 : entry.status
+  res.writeHead(status, cors ? cors.apply(headers, call.incoming) : headers)
+  if (isNotModified || call.method === 'HEAD') res.end()
+  else res.end(variant.body)
+  return status
 }
 
-function varyOnCoding(headers: FlatHeaders, entry: Entry): void {
+/** What is the same in every answer by one body, made once. It goes with the body. */
+const heads = new WeakMap<Body, FlatHeaders>()
+
+function fullHeadOf(entry: Entry, variant: Body): FlatHeaders {
+  const known = heads.get(variant)
+  if (known) return known
+  const head = headOf(entry, variant)
+  if (variant.coding !== 'identity') head.push('content-encoding', variant.coding)
+  head.push('content-length', `${variant.body.length}`)
+  heads.set(variant, head)
+  return head
+}
+
+function headOf(entry: Entry, variant: Body): FlatHeaders {
+  const head = [...entry.headers, 'etag', variant.etag]
   const at = entry.headers.indexOf('vary')
-  if (at === -1) headers.push('vary', 'Accept-Encoding')
-  else if (!/accept-encoding|\*/i.test(headers[at + 1]!)) headers[at + 1] += ', Accept-Encoding'
+  if (at === -1) head.push('vary', 'Accept-Encoding')
+  else if (!/accept-encoding|\*/i.test(head[at + 1]!)) head[at + 1] += ', Accept-Encoding'
+  return head
 }
 
 const withCors = (headers: FlatHeaders, call: HttpCall, cors: Cors | null): FlatHeaders =>

@@ -5,6 +5,7 @@ import type { FlatHeaders } from '../kernel/exchange.ts'
 import type { Delivery } from '../request/delivery.ts'
 import { upstreamTrailers } from '../upstream/headers.ts'
 import type { Pass, Passthrough } from '../upstream/passthrough.ts'
+import type { Guard } from '../upstream/upstream.ts'
 import type { PassEnd } from '../upstream/verdict.ts'
 import { ownHeaders, passedHeaders, rateNotice } from './deliver.ts'
 import type { HttpCall } from './http-call.ts'
@@ -25,15 +26,19 @@ export async function proxyWeb(
   passthrough: Passthrough,
   { cors, bodyBounds: { timeoutMs: bodyTimeoutMs } }: Manners,
 ): Promise<number> {
-  const onHead = (_status: number, headers: FlatHeaders) => {
+  const dress = (headers: FlatHeaders) => {
     const own = [...ownHeaders(call, delivery), ...rateNotice(delivery)]
     const all = [...passedHeaders(headers), ...own]
     headers.splice(0, headers.length, ...(cors ? cors.apply(all, req) : all))
   }
   using upload = watchUpload(req, bodyTimeoutMs)
-  const end = await guarded(delivery, (target, onDone) =>
-    passthrough.web(req, res, { ...passOf(call, delivery, target, onDone), onHead, signal: upload.signal }),
-  )
+  const end = await guarded(delivery, (guard, onDone) => {
+    const onHead = (status: number, headers: FlatHeaders) => {
+      guard.head(status)
+      dress(headers)
+    }
+    return passthrough.web(req, res, { ...passOf(call, delivery, guard.url, onDone), onHead, signal: upload.signal })
+  })
   return end?.status ?? 499
 }
 
@@ -46,8 +51,11 @@ export async function proxyUpgrade(
   delivery: ProxyDelivery,
   passthrough: Passthrough,
 ): Promise<number> {
-  const end = await guarded(delivery, (target, onDone) =>
-    passthrough.upgrade(req, socket, head, passOf(call, delivery, target, onDone)),
+  const end = await guarded(delivery, (guard, onDone) =>
+    passthrough.upgrade(req, socket, head, {
+      ...passOf(call, delivery, guard.url, onDone),
+      onHead: (status) => guard.head(status),
+    }),
   )
   return end?.status ?? 499
 }
@@ -67,7 +75,7 @@ function passOf(call: HttpCall, delivery: ProxyDelivery, target: URL, onDone: (e
 /** Runs a pass under the upstream's breaker and balance, and gives one that nothing was sent of to another address. */
 async function guarded(
   { upstream, tenant }: ProxyDelivery,
-  pass: (target: URL, onDone: (end: PassEnd) => void) => Promise<void>,
+  pass: (guard: Guard, onDone: (end: PassEnd) => void) => Promise<void>,
 ): Promise<PassEnd | undefined> {
   for (let n = 1; ; n++) {
     const guard = upstream.guard(tenant ?? '')
@@ -77,7 +85,7 @@ async function guarded(
       guard.end(how)
     }
     try {
-      await pass(guard.url, onDone)
+      await pass(guard, onDone)
       return end
     } catch (error) {
       const isUntouched = error instanceof Refusal && error.code === 'UPSTREAM_UNREACHABLE' && end?.untouched === true

@@ -18,7 +18,8 @@ import { HttpCall, type LeftEvents } from './http-call.ts'
 import type { Manners } from './manners.ts'
 import { isOwn, own } from './own.ts'
 import { problemOf } from './problem.ts'
-import { proxyUpgrade, proxyWeb } from './proxy.ts'
+import { asksForWebSocket, protocolFault } from './protocol.ts'
+import { type ProxyDelivery, proxyUpgrade, proxyWeb } from './proxy.ts'
 import { refuseRaw } from './raw.ts'
 
 export interface ServerOptions {
@@ -43,6 +44,8 @@ export class DataServer {
   readonly #server: Server
   readonly #passthrough: Passthrough
   readonly #upgraded = new Set<Duplex>()
+  /** Connections that were told `close` for a broken request: what still comes on them is nobody's. */
+  readonly #condemned = new Set<Duplex>()
   manners: Manners
   #draining = false
   #closing: Promise<void> | undefined
@@ -60,12 +63,17 @@ export class DataServer {
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: Math.min(1_000, options.headersTimeoutMs),
       noDelay: true,
+      requireHostHeader: false, // node's own refusal has no body; protocol.ts refuses it in our words
+      shouldUpgradeCallback: asksForWebSocket,
     })
     this.#server.maxConnections = options.maxConnections
     this.#server.on('request', (req, res) => void this.#answer(req, res))
     this.#server.on('checkContinue', (req, res) => void this.#answer(req, res, () => res.writeContinue()))
+    this.#server.on('checkExpectation', (req, res) =>
+      this.#refuse(req, res, this.#rough(req, res), UNKNOWN_EXPECTATION()),
+    )
     this.#server.on('upgrade', (req, socket, head) => void this.#upgrade(req, socket, head))
-    this.#server.on('clientError', (error, socket) => refuseRaw(socket, clientFault(error)))
+    this.#server.on('clientError', (error, socket) => this.#refuseBroken(error, socket))
   }
 
   async listen(): Promise<void> {
@@ -88,6 +96,7 @@ export class DataServer {
   }
 
   async #answer(req: IncomingMessage, res: ServerResponse, goOn?: () => void): Promise<void> {
+    if (this.#condemned.size > 0 && this.#condemned.has(req.socket)) return
     let call: HttpCall | undefined
     try {
       const target = this.#checked(req)
@@ -98,7 +107,7 @@ export class DataServer {
       const delivery = isPreflight(req) ? passPreflight(call, this.#house) : await handle(call, this.#house)
       this.#accounts.settle(call, await this.#write(call, req, res, delivery))
     } catch (error) {
-      this.#refuse(req, res, call, error)
+      this.#refuse(req, res, call ?? this.#rough(req, res), error)
     }
   }
 
@@ -114,7 +123,7 @@ export class DataServer {
 
   /** Throws REQUEST_INVALID for shapes that two parsers could read in two ways, DRAINING while we shut down. */
   #checked(req: IncomingMessage): { path: string; query: string } {
-    const fault = requestFault(req.rawHeaders, req.method!, req.url!)
+    const fault = protocolFault(req) ?? requestFault(req.rawHeaders, req.method!, req.url!)
     if (fault) throw new Refusal('REQUEST_INVALID', { detail: fault })
     const { path, query } = splitTarget(originForm(req.url!))
     const normal = normalPath(path)
@@ -130,9 +139,14 @@ export class DataServer {
     return new HttpCall(req, left, target, this.#house.clock.now(), this.manners.bodyBounds, goOn)
   }
 
-  #refuse(req: IncomingMessage, res: ServerResponse, call: HttpCall | undefined, error: unknown): void {
+  /** For requests that were refused before their target was understood: they are logged and counted too. */
+  #rough(req: IncomingMessage, left: unknown): HttpCall {
+    return this.#call(req, left as LeftEvents, splitTarget(req.url!))
+  }
+
+  #refuse(req: IncomingMessage, res: ServerResponse, call: HttpCall, error: unknown): void {
     if (error instanceof ClientLeft || (res.destroyed && !res.headersSent)) {
-      if (call) this.#accounts.settle(call, { status: 499, outcome: 'failed' })
+      this.#accounts.settle(call, { status: 499, outcome: 'failed' })
       return
     }
     const refusal = this.#asRefusal(error, call)
@@ -141,14 +155,29 @@ export class DataServer {
       outcome: refusal.status >= 500 && !isOurs(refusal) ? 'failed' : 'refused',
       code: refusal.code,
     }
-    if (call) this.#accounts.settle(call, ending)
+    this.#accounts.settle(call, ending)
     if (res.headersSent) return void res.destroy()
-    const { status, headers, body } = problemOf(refusal, call?.id ?? '')
-    const all = [...headers, 'content-length', `${body.length}`, ...(call ? ['x-request-id', call.id] : [])]
-    if (this.#draining) all.push('connection', 'close')
+    const { status, headers, body } = problemOf(refusal, call.id)
+    const all = [...headers, 'content-length', `${body.length}`, 'x-request-id', call.id]
+    if (this.#draining || refusal.code === 'REQUEST_INVALID') all.push('connection', 'close')
+    if (refusal.code === 'REQUEST_INVALID') this.#condemn(req.socket)
     const { cors } = this.manners
     res.writeHead(status, cors ? cors.apply(all, req) : all).end(req.method === 'HEAD' ? undefined : body)
     if (!req.complete) linger(req)
+  }
+
+  #condemn(socket: Duplex): void {
+    this.#condemned.add(socket)
+    socket.once('close', () => this.#condemned.delete(socket))
+  }
+
+  /** The parser gave up. An answer that is under way for an earlier request would get this one in its middle. */
+  #refuseBroken(error: Error, socket: Duplex): void {
+    const refusal = clientFault(error)
+    if (refusal) this.#house.metrics.refusals.inc({ tenant: 'anonymous', code: refusal.code })
+    // node's own record of the answer whose turn it is on this connection
+    const { _httpMessage: current } = socket as { _httpMessage?: ServerResponse | null }
+    refuseRaw(socket, current && (current.headersSent || current.req.complete) ? null : refusal)
   }
 
   #asRefusal(error: unknown, call: HttpCall | undefined): Refusal {
@@ -164,15 +193,17 @@ export class DataServer {
     socket.on('error', () => socket.destroy())
     try {
       call = this.#call(req, socket, this.#checked(req))
-      const delivery = await handle(call, this.#house)
-      if (delivery.kind !== 'proxy')
+      if (isOwn(call.path) || this.#house.policy.routes.find(call.method, call.path)?.mode === 'cache') {
         throw new Refusal('REQUEST_INVALID', { detail: 'this route does not take upgrades' })
+      }
+      const delivery = (await handle(call, this.#house)) as ProxyDelivery
       const status = await proxyUpgrade(call, req, socket, head, delivery, this.#passthrough)
       this.#accounts.settle(call, { status, outcome: delivery.outcome })
     } catch (error) {
       const refusal = this.#asRefusal(error, call)
-      if (call) this.#accounts.settle(call, { status: refusal.status, outcome: 'refused', code: refusal.code })
-      refuseRaw(socket, refusal, call?.id)
+      call ??= this.#rough(req, socket)
+      this.#accounts.settle(call, { status: refusal.status, outcome: 'refused', code: refusal.code })
+      refuseRaw(socket, refusal, call.id)
     }
   }
 
@@ -201,6 +232,9 @@ export class DataServer {
 /** Refusals of status 5xx that are our own state, not a failure of the upstream. */
 const isOurs = ({ code }: Refusal): boolean =>
   code === 'DRAINING' || code === 'BREAKER_OPEN' || code === 'STORE_UNAVAILABLE'
+
+const UNKNOWN_EXPECTATION = () =>
+  new Refusal('REQUEST_INVALID', { detail: 'The only expectation known here is 100-continue.' })
 
 function linger(req: IncomingMessage): void {
   req.resume()

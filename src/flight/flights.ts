@@ -30,6 +30,14 @@ export class Flights<T> {
     return seat
   }
 
+  /** A flight that nobody can join: the same ends, for one. */
+  alone(pilot: Pilot<T>): Seat<T> {
+    const flight = new Flight<T>(() => {})
+    const seat = new FlightSeat(flight, true)
+    void flight.fly(pilot)
+    return seat
+  }
+
   has(key: string): boolean {
     return this.#flights.has(key)
   }

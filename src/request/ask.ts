@@ -10,9 +10,10 @@ import type { Query } from './query.ts'
 /** Asks once, and reads the answer whole unless it is too large. A body that breaks off throws UPSTREAM_INVALID. */
 export async function askUpstream(query: Query, signal: AbortSignal, house: House): Promise<Fetched> {
   const startedAt = house.clock.now()
-  const { upstream, timeoutMs, idempotent } = query
+  const { upstream, idempotent } = query
   const tenant = query.caller?.tenant ?? ''
-  const reply = await upstream.ask({ ...query.ask, signal, timeoutMs, tenant, idempotent })
+  // Callers leave by their own deadlines; the upstream's timeout alone ends what they share.
+  const reply = await upstream.ask({ ...query.ask, signal, timeoutMs: Number.POSITIVE_INFINITY, tenant, idempotent })
   const read: Buffer[] = []
   let bytes = 0
   const chunks = reply.body[Symbol.asyncIterator]()

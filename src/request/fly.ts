@@ -1,5 +1,6 @@
 import type { Entry, Found } from '../cache/entry.ts'
 import { freshness } from '../cache/freshness.ts'
+import type { Seat } from '../flight/flights.ts'
 import { Refusal } from '../kernel/errors.ts'
 import type { Call } from './call.ts'
 import type { Delivery, RateNotice } from './delivery.ts'
@@ -40,15 +41,19 @@ export async function fly(call: Call, query: Query, found: Found, house: House):
 /** Whoever asks the same at the same time shares one flight; a purge starts a new one for those who come after it. */
 async function together(call: Call, query: Query, reason: Reason, house: House): Promise<Delivery> {
   const name = `${house.purges()}:${reason === 'bypass' ? 'bypass:' : ''}${query.place.key}`
-  const seat = house.flights.board(name, ({ signal }) =>
-    // A bypass wants what is true now: it neither reads the cache nor follows a flight of the fleet.
-    reason === 'bypass' ? lead(query, null, signal, house) : pilot(query, signal, house),
-  )
-  const landing = await seat
-    .wait({ signal: call.signal, deadlineMs: query.timeoutMs })
-    .catch((error) => retryOwnLimit(error, seat.leads, query, call, house))
+  const board = (name: string) =>
+    house.flights.board(name, ({ signal }) =>
+      // A bypass wants what is true now: it neither reads the cache nor follows a flight of the fleet.
+      reason === 'bypass' ? lead(query, null, signal, house) : pilot(query, signal, house),
+    )
+  let seat = board(name)
+  const landing = await waitFor(seat, call, query).catch((error) => {
+    if (!isAnothersLimit(error, seat, query)) throw error
+    seat = board(`${query.tenant?.name}:${name}`)
+    return waitFor(seat, call, query)
+  })
   if (landing.kind === 'own') {
-    const mine = take(landing)
+    const mine = seat.leads ? take(landing) : null
     return mine ? ownDelivery(mine, landing, reason) : alone(call, query, reason, house)
   }
   if (!seat.leads) house.metrics.followers.inc({ scope: 'process' })
@@ -56,22 +61,25 @@ async function together(call: Call, query: Query, reason: Reason, house: House):
   return sharedDelivery(landing, query, reason, seat.leads && landing.by === 'us', house)
 }
 
-/** The leader's tenant was over its rate. Where tenants share answers, that must not refuse a follower of another tenant. */
-function retryOwnLimit(error: unknown, leads: boolean, query: Query, call: Call, house: House): Promise<Landing> {
-  const isAnothersLimit =
-    !leads && query.cache.identity === 'shared' && error instanceof Refusal && error.code === 'RATE_LIMITED'
-  if (!isAnothersLimit) throw error
-  return lead(query, null, call.signal, house)
-}
+const waitFor = (seat: Seat<Landing>, { signal }: Call, { deadlineMs }: Query): Promise<Landing> =>
+  seat.wait({ signal, deadlineMs })
+
+/**
+ * The tenant who led was over its rate. Where tenants share answers that must not refuse the others: those of one
+ * tenant then share a flight of their own.
+ */
+const isAnothersLimit = (error: unknown, { leads }: Seat<Landing>, { cache }: Query): boolean =>
+  !leads && cache.identity === 'shared' && error instanceof Refusal && error.code === 'RATE_LIMITED'
 
 /** For what cannot be shared (hit-for-miss): in parallel with whoever asks the same. */
 async function alone(call: Call, query: Query, reason: Reason, house: House): Promise<Delivery> {
-  const landing = await lead(query, null, call.signal, house)
+  const seat = house.flights.alone(({ signal }) => lead(query, null, signal, house))
+  const landing = await waitFor(seat, call, query)
   if (landing.kind !== 'own') return sharedDelivery(landing, query, reason, true, house)
   return ownDelivery(take(landing)!, landing, reason)
 }
 
-/** An unshareable answer belongs to the first who takes it. */
+/** Marks it as taken. */
 function take(landing: Extract<Landing, { kind: 'own' }>): Fetched | null {
   const { fetched } = landing
   landing.fetched = null

@@ -20,8 +20,11 @@ export type Landing =
     }
   /** An answer that is nothing to keep (an error, mostly): shared with those who wait now. */
   | { kind: 'answer'; answer: Answer; by: 'us' | 'fleet'; cookies: FlatHeaders; rate: RateNotice | undefined }
-  /** Not to be shared: the first who comes may have it, the others ask for themselves. */
+  /** Not to be shared: it belongs to whoever started the flight, the others ask for themselves. */
   | { kind: 'own'; fetched: Fetched | null; detail: string; rate: RateNotice | undefined }
+
+/** Answers here cannot be shared: whoever waits asks for himself. */
+export const unshared = (): Landing => ({ kind: 'own', fetched: null, detail: 'uncacheable', rate: undefined })
 
 /** The largest answer that is left for the followers of a failed flight in other processes. */
 const MAX_NOTE_BYTES = 48 * 1024

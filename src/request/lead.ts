@@ -1,15 +1,15 @@
 import { encodeBody } from '../cache/coding.ts'
-import { type Entry, etagOf, type Ticket } from '../cache/entry.ts'
+import { type Entry, etagOf, type Found, type Ticket } from '../cache/entry.ts'
 import { drawTtlMs, freshness } from '../cache/freshness.ts'
 import { storable } from '../cache/storable.ts'
 import type { Landing as FleetLanding, Lease } from '../flight/fleet.ts'
 import { randomToken } from '../kernel/digest.ts'
 import { Refusal, StoreUnavailable } from '../kernel/errors.ts'
 import { takeRate } from './admit.ts'
-import { askUpstream } from './ask.ts'
+import { askUpstream, valuesOf } from './ask.ts'
 import type { Fetched } from './fetched.ts'
 import type { House } from './house.ts'
-import { type Landing, noteOf } from './landing.ts'
+import { type Landing, noteOf, unshared } from './landing.ts'
 import type { Query } from './query.ts'
 
 type Whole = Extract<Fetched, { kind: 'whole' }>
@@ -28,9 +28,14 @@ export async function lead(
   let toFleet: FleetLanding = { how: 'failed' }
   try {
     const { found, ticket } = await begin(query, lease?.token ?? randomToken(), house)
-    if (found && isNews(found, than, query, house)) {
+    if (found?.kind === 'entry' && isNews(found.entry, than, query, house)) {
       toFleet = { how: 'filled' }
-      return { kind: 'entry', entry: found, by: 'fleet', stored: false, cookies: [], rate: undefined }
+      return { kind: 'entry', entry: found.entry, by: 'fleet', stored: false, cookies: [], rate: undefined }
+    }
+    // Left by the flight before this one. Without a lease we ask for one caller alone, who has heeded it already.
+    if (found?.kind === 'pass' && lease) {
+      toFleet = { how: 'open' }
+      return unshared()
     }
     const { landing, announce } = await fetchAndStore(query, ticket, signal, house)
     toFleet = announce
@@ -56,15 +61,14 @@ function noteFor(error: unknown): { note?: Buffer } {
 }
 
 interface Begun {
-  found: Entry | null
+  found: Found
   /** Null when the store is away: nothing can be stored there. */
   ticket: Ticket | null
 }
 
 async function begin(query: Query, token: string, house: House): Promise<Begun> {
   try {
-    const { found, ticket } = await house.cache.begin(query.place, token)
-    return { found: found?.kind === 'entry' ? found.entry : null, ticket }
+    return await house.cache.begin(query.place, token)
   } catch (error) {
     if (!(error instanceof StoreUnavailable)) throw error
     house.metrics.cacheErrors.inc({ op: 'begin' })
@@ -83,8 +87,8 @@ async function fetchAndStore(query: Query, ticket: Ticket | null, signal: AbortS
   const fetched = await askUpstream(query, signal, house)
   if (fetched.kind === 'large') return leave(query, ticket, fetched, 'size', rate, house)
   if (fetched.status !== 200) return shared(fetched, rate)
-  const verdict = storable({ status: fetched.status, headers: fetched.received, keyedHeaders: covered(query) })
   if (!fetched.framed) return leave(query, ticket, fetched, 'unframed', rate, house)
+  const verdict = storable({ status: fetched.status, headers: fetched.received, ...covered(query) })
   if (!verdict.store) return leave(query, ticket, fetched, verdict.reason, rate, house)
 
   const entry = await entryOf(fetched, query, house)
@@ -161,7 +165,7 @@ async function entryOf(fetched: Whole, query: Query, house: House): Promise<Entr
   const { ttlMs, jitter, staleMs, errorMs } = query.cache
   const { coding, body } = await encodeBody(fetched.body, {
     acceptEncoding: query.acceptEncoding,
-    contentType: contentType(fetched.headers),
+    contentType: valuesOf(fetched.headers, 'content-type')[0],
   })
   return {
     status: 200,
@@ -179,10 +183,11 @@ async function entryOf(fetched: Whole, query: Query, house: House): Promise<Entr
   }
 }
 
-const contentType = (headers: string[]): string | undefined => headers[headers.indexOf('content-type') + 1]
-
 /**
- * What an answer may vary on and still be kept: what is keyed, and what the identity stands for. Everything else a
- * client may send is stripped on cached routes, so the upstream cannot have looked at it.
+ * What an answer may vary on and still be kept: what is keyed, what the upstream never got, and what says who asked,
+ * for which the identity in the key stands (save where it is shared by all).
  */
-const covered = (query: Query): readonly string[] => query.cache.keyedHeaders
+const covered = ({ cache, rules }: Query) => ({
+  keyedHeaders: cache.keyedHeaders,
+  isStripped: (name: string) => !rules.sends(name) || (cache.identity !== 'shared' && rules.identifies(name)),
+})

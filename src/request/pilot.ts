@@ -2,7 +2,7 @@ import { freshness } from '../cache/freshness.ts'
 import type { Lease, Watch } from '../flight/fleet.ts'
 import { StoreUnavailable } from '../kernel/errors.ts'
 import type { House } from './house.ts'
-import { type Landing, readNote } from './landing.ts'
+import { type Landing, readNote, unshared } from './landing.ts'
 import { lead } from './lead.ts'
 import type { Query } from './query.ts'
 import { readFar } from './recall.ts'
@@ -43,10 +43,11 @@ async function follow(
 ): Promise<Landing | undefined> {
   try {
     const landing = await watch.landing(signal)
-    if (landing?.how === 'open') return { kind: 'own', fetched: null, detail: 'uncacheable', rate: undefined }
+    if (landing?.how === 'open') return unshared()
     if (landing?.how === 'failed') return landing.note && readNote(landing.note)
     // Filled, or time to look: pub/sub may have dropped the news.
     const found = await readFar(query, house)
+    if (found?.kind === 'pass') return unshared()
     if (found?.kind !== 'entry' || found.entry.storedAt <= than) return undefined
     if (freshness(found.entry, house.clock.now()) !== 'fresh') return undefined
     return { kind: 'entry', entry: found.entry, by: 'fleet', stored: false, cookies: [], rate: undefined }

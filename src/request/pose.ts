@@ -1,7 +1,10 @@
+import type { Place } from '../cache/entry.ts'
 import type { Caller, FlatHeaders } from '../kernel/exchange.ts'
+import type { Question } from '../routing/question.ts'
 import { identityOf } from '../tenancy/identity.ts'
 import type { TrustedProxies } from '../upstream/forwarded.ts'
-import { type Mode, upstreamHeaders } from '../upstream/headers.ts'
+import { type HeaderRules, type Mode, upstreamHeaders } from '../upstream/headers.ts'
+import type { Upstream } from '../upstream/upstream.ts'
 import type { Admitted } from './admit.ts'
 import type { Call } from './call.ts'
 import type { CachePolicy, Route, TenantPolicy } from './policy.ts'
@@ -15,36 +18,100 @@ export function pose(
   body: Buffer,
   trustedProxies: TrustedProxies,
 ): Query {
-  const { caller, tenant } = admitted
   const { questioner, policy } = route.cached!
-  const identity = identityOf(caller, policy.identity)
+  const identity = identityOf(admitted.caller, policy.identity)
   const { path, query, headers } = call
   const method = call.method === 'HEAD' ? 'GET' : call.method
   const question = questioner.ask({ method, path, query, headers, body, identity })
-  return {
-    question,
-    place: {
-      key: question.key,
-      tenant: policy.identity === 'shared' ? '' : (caller?.tenant ?? ''),
-      tags: question.tags,
-    },
-    route: route.name,
-    caller,
-    tenant,
-    cache: withTenantTimes(policy, tenant),
-    upstream: route.upstream,
-    idempotent: route.idempotent,
-    timeoutMs: Math.min(route.upstreamTimeoutMs, tenant?.maxExecutionMs ?? Number.POSITIVE_INFINITY),
-    get ask() {
-      return {
-        method,
-        target: query ? `${path}?${query}` : path,
-        headers: headersFor(call, 'cache', route, caller, trustedProxies),
-        body: body.length > 0 ? body : null,
-      }
-    },
-    acceptEncoding: headers['accept-encoding'] as string | undefined,
+  return new CallQuery(question, call, route, admitted, body, trustedProxies)
+}
+
+/** Works out only what is asked of it: a hit in near memory asks for next to nothing. */
+class CallQuery implements Query {
+  readonly question: Question
+  readonly caller: Caller | null
+  readonly tenant: TenantPolicy | null
+  readonly #call: Call
+  readonly #route: Route
+  readonly #body: Buffer
+  readonly #trustedProxies: TrustedProxies
+  #place: Place | undefined
+  #cache: CachePolicy | undefined
+
+  constructor(
+    question: Question,
+    call: Call,
+    route: Route,
+    { caller, tenant }: Admitted,
+    body: Buffer,
+    trustedProxies: TrustedProxies,
+  ) {
+    this.question = question
+    this.caller = caller
+    this.tenant = tenant
+    this.#call = call
+    this.#route = route
+    this.#body = body
+    this.#trustedProxies = trustedProxies
   }
+
+  get place(): Place {
+    const { key, tags } = this.question
+    const isShared = this.#route.cached!.policy.identity === 'shared'
+    this.#place ??= { key, tenant: isShared ? '' : (this.caller?.tenant ?? ''), tags }
+    return this.#place
+  }
+
+  get cache(): CachePolicy {
+    this.#cache ??= withTenantTimes(this.#route.cached!.policy, this.tenant)
+    return this.#cache
+  }
+
+  get route(): string {
+    return this.#route.name
+  }
+
+  get upstream(): Upstream {
+    return this.#route.upstream
+  }
+
+  get idempotent(): boolean {
+    return this.#route.idempotent
+  }
+
+  get rules(): HeaderRules {
+    return this.#route.headers
+  }
+
+  get deadlineMs(): number {
+    return deadlineMs(this.#route, this.tenant)
+  }
+
+  get acceptEncoding(): string | undefined {
+    return this.#call.headers['accept-encoding'] as string | undefined
+  }
+
+  get ask(): Query['ask'] {
+    const { path, query, method } = this.#call
+    return {
+      method: method === 'HEAD' ? 'GET' : method,
+      target: query ? `${path}?${query}` : path,
+      headers: headersFor(this.#call, 'cache', this.#route, this.caller, this.#trustedProxies),
+      body: this.#body.length > 0 ? this.#body : null,
+    }
+  }
+}
+
+/** Room for what comes before and after the upstream: the lease, the cache. */
+const SLACK_MS = 1_000
+
+/**
+ * The tenant's own limit; where the upstream's timeout is no longer, that one shall pass first: it tells the breaker
+ * that the upstream hangs, while a caller who leaves says nothing about it.
+ */
+function deadlineMs({ upstreamTimeoutMs }: Route, tenant: TenantPolicy | null): number {
+  const own = tenant?.maxExecutionMs ?? Number.POSITIVE_INFINITY
+  return own < upstreamTimeoutMs ? own : upstreamTimeoutMs + SLACK_MS
 }
 
 /** What of a call goes upstream. */

@@ -1,6 +1,7 @@
 import type { Place } from '../cache/entry.ts'
 import type { Caller, FlatHeaders } from '../kernel/exchange.ts'
 import type { Question } from '../routing/question.ts'
+import type { HeaderRules } from '../upstream/headers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { CachePolicy, TenantPolicy } from './policy.ts'
 
@@ -17,8 +18,10 @@ export interface Query {
   readonly cache: CachePolicy
   readonly upstream: Upstream
   readonly idempotent: boolean
-  /** How long the upstream may take, ms: the shorter of the upstream's timeout and the tenant's maxExecutionTime. */
-  readonly timeoutMs: number
+  /** How long its caller waits, ms. The flight itself ends when nobody waits any more, or by the upstream's own timeout. */
+  readonly deadlineMs: number
+  /** What of the client's headers goes upstream. */
+  readonly rules: HeaderRules
   readonly ask: { method: string; target: string; headers: FlatHeaders; body: Buffer | null }
   /** The client's Accept-Encoding: the body is stored in a coding that it takes. */
   readonly acceptEncoding: string | undefined

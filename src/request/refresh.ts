@@ -22,7 +22,7 @@ export function refresh(query: Query, entry: Entry, house: House): void {
   const name = `refresh:${query.place.key}`
   if (house.flights.has(name)) return
   const seat = house.flights.board(name, ({ signal }) => pilot(query, signal, house, entry.storedAt))
-  seat.wait({ signal: NEVER, deadlineMs: query.timeoutMs }).then(
+  seat.wait({ signal: NEVER, deadlineMs: query.deadlineMs }).then(
     (landing) => {
       if (landing.kind === 'own' && landing.fetched?.kind === 'large') landing.fetched.reply.body.destroy()
       if (landing.kind !== 'entry') house.cache.rearm(query.place, entry)

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client'
+import { HotHistogram } from './histogram.ts'
 
 /** How a request ended. Closed on purpose: a label's values are a promise to every dashboard. */
 export type Outcome = 'hit' | 'stale' | 'filled' | 'collapsed' | 'bypassed' | 'proxied' | 'refused' | 'failed'
@@ -14,19 +15,16 @@ export function createMetrics(registry: Registry) {
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
   return {
-    requests: new Counter({
-      name: 'sluice_requests_total',
-      help: 'Requests answered, by how they ended.',
-      labelNames: ['tenant', 'route', 'outcome'] as const,
-      registers,
-    }),
-    requestSeconds: new Histogram({
-      name: 'sluice_request_duration_seconds',
-      help: 'From the request line to the answer handed to the socket.',
-      labelNames: ['route', 'outcome'] as const,
-      buckets: SECONDS,
-      registers,
-    }),
+    requests: counted(registry),
+    requestSeconds: new HotHistogram(
+      {
+        name: 'sluice_request_duration_seconds',
+        help: 'From the request line to the answer handed to the socket.',
+        labelNames: ['route', 'outcome'],
+        buckets: SECONDS,
+      },
+      registry,
+    ),
     refusals: new Counter({
       name: 'sluice_refusals_total',
       help: 'Requests refused by the gateway, by error code.',
@@ -127,6 +125,21 @@ export function createMetrics(registry: Registry) {
     }),
     connections: new Gauge({ name: 'sluice_connections', help: 'Open connections on the data port.', registers }),
   }
+}
+
+/** A counter that is told what happened when it is looked at (Tally). */
+function counted(registry: Registry) {
+  const tellers = new Set<() => void>()
+  const counter = new Counter({
+    name: 'sluice_requests_total',
+    help: 'Requests answered, by how they ended.',
+    labelNames: ['tenant', 'route', 'outcome'] as const,
+    registers: [registry],
+    collect() {
+      for (const tell of tellers) tell()
+    },
+  })
+  return { counter, onCollect: (tell: () => void) => void tellers.add(tell) }
 }
 
 export type Metrics = ReturnType<typeof createMetrics>

@@ -21,8 +21,8 @@ export function luaScript(file: URL): LuaScript {
       .catch((error) => orSend(error, () => redis.eval(source, keys.length, ...keys, ...args)))
   const buffers = (redis: RedisClient, keys: string[], args: Argument[]) =>
     redis
-      .callBuffer('EVALSHA', digest, keys.length, ...keys, ...args)
-      .catch((error) => orSend(error, () => redis.callBuffer('EVAL', source, keys.length, ...keys, ...args)))
+      .callBuffer('evalsha', digest, keys.length, ...keys, ...args)
+      .catch((error) => orSend(error, () => redis.callBuffer('eval', source, keys.length, ...keys, ...args)))
   return Object.assign(run, { buffers })
 }
 
