@@ -19,7 +19,6 @@ import { RedisFleet } from './flight/fleet.redis.ts'
 import { Flights } from './flight/flights.ts'
 import { type Bus, MemoryBus } from './kernel/bus.ts'
 import { systemClock } from './kernel/clock.ts'
-import { decodeNews } from './kernel/news.ts'
 import { Census } from './kernel/redis/census.ts'
 import { RedisStore } from './kernel/redis/store.ts'
 import { Ingress } from './limits/ingress.ts'
@@ -90,10 +89,6 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
   opening.defer(() => current.close())
 
   // the walk
-  let purges = 0
-  bus.listen((message) => {
-    if (decodeNews(message)?.kind === 'purged') purges++
-  })
   const labels = new TenantLabels(config.telemetry.tenantLabels)
   const house: House = {
     policy: current.policy,
@@ -107,7 +102,6 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
     metrics,
     tenantLabels: labels,
     log,
-    purges: () => purges,
   }
 
   // the doors

@@ -117,12 +117,14 @@ function asRefusal(error: unknown): Refusal {
 function send(res: ServerResponse, status: number, document: unknown, type = 'application/json'): void {
   const body = `${JSON.stringify(document, null, 2)}\n`
   const challenge = status === 401 ? { 'www-authenticate': 'Bearer realm="sluice-admin"' } : {}
+  const later = status === 429 || status === 503 ? { 'retry-after': '1' } : {}
   res
     .writeHead(status, {
       'content-type': type,
       'cache-control': 'no-store',
       'content-length': Buffer.byteLength(body),
       ...challenge,
+      ...later,
     })
     .end(body)
 }

@@ -61,6 +61,7 @@ export class Cache {
   readonly #watches = new Set<Watch>()
   readonly #stopListening: (() => void)[]
   #gaps = 0
+  #purges = 0
 
   constructor({ near, far, bus, clock, onEvent = () => {} }: CacheOptions) {
     this.#near = new Near(near)
@@ -207,7 +208,13 @@ export class Cache {
     this.#spoil((watch) => watch.place.key === news.key && watch.token !== news.token)
   }
 
+  /** Purges heard of, one's own at once: a request that comes after one must not share what was asked before it. */
+  get purges(): number {
+    return this.#purges
+  }
+
   #sweep(what: Purge): void {
+    this.#purges++
     this.#near.sweep(what)
     this.#spoil((watch) => covers(what, watch.place))
   }

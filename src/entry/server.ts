@@ -73,6 +73,7 @@ export class DataServer {
       this.#refuse(req, res, this.#rough(req, res), UNKNOWN_EXPECTATION()),
     )
     this.#server.on('upgrade', (req, socket, head) => void this.#upgrade(req, socket, head))
+    this.#server.on('connect', (req, socket, head) => void this.#upgrade(req, socket, head)) // refused there, in words
     this.#server.on('clientError', (error, socket) => this.#refuseBroken(error, socket))
   }
 

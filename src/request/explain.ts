@@ -1,6 +1,6 @@
 import { freshness } from '../cache/freshness.ts'
 import { digestParts, sha256 } from '../kernel/digest.ts'
-import { Refusal } from '../kernel/errors.ts'
+import { Refusal, StoreUnavailable } from '../kernel/errors.ts'
 import { normalPath, splitTarget } from '../routing/path.ts'
 import { identityOf } from '../tenancy/identity.ts'
 import type { House } from './house.ts'
@@ -50,7 +50,7 @@ export async function explain(input: ExplainInput, house: House): Promise<Record
   const asked = { method, path, query, headers, body: Buffer.from(input.body ?? ''), identity }
   const told = questioner.explain(asked)
   const place = { key: told.key, tenant: cache.identity === 'shared' ? '' : (caller?.tenant ?? ''), tags: told.tags }
-  const held = await house.cache.inspect(place)
+  const held = await house.cache.inspect(place).catch(orUnavailable)
   const nowAt = house.clock.now()
   const near = house.cache.peek(told.key)
   return {
@@ -67,8 +67,14 @@ export async function explain(input: ExplainInput, house: House): Promise<Record
     bypass: told.bypass,
     cache: held,
     freshness: near?.kind === 'entry' ? freshness(near.entry, nowAt) : null,
-    flight: { inProcess: house.flights.waiting(`${house.purges()}:${told.key}`) },
+    flight: { waitingHere: house.flights.waiting(`${house.cache.purges}:${told.key}`) },
   }
+}
+
+/** An explanation without the far tier is better than none. */
+function orUnavailable(error: unknown): { unavailable: string } {
+  if (!(error instanceof StoreUnavailable)) throw error
+  return { unavailable: error.message }
 }
 
 /** Headers may be keyed that carry a secret; the identity is made of claims. */

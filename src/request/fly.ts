@@ -40,7 +40,7 @@ export async function fly(call: Call, query: Query, found: Found, house: House):
 
 /** Whoever asks the same at the same time shares one flight; a purge starts a new one for those who come after it. */
 async function together(call: Call, query: Query, reason: Reason, house: House): Promise<Delivery> {
-  const name = `${house.purges()}:${reason === 'bypass' ? 'bypass:' : ''}${query.place.key}`
+  const name = `${house.cache.purges}:${reason === 'bypass' ? 'bypass:' : ''}${query.place.key}`
   const board = (name: string) =>
     house.flights.board(name, ({ signal }) =>
       // A bypass wants what is true now: it neither reads the cache nor follows a flight of the fleet.

@@ -24,6 +24,4 @@ export interface House {
   readonly metrics: Metrics
   readonly tenantLabels: TenantLabels
   readonly log: Log
-  /** Purges heard so far: a request that comes after one never joins a flight that began before it. */
-  purges(): number
 }

@@ -86,6 +86,7 @@ async function fetchAndStore(query: Query, ticket: Ticket | null, signal: AbortS
   // queue: here the leader will take a slot of its tenant, and wait in place for it, before it asks.
   const fetched = await askUpstream(query, signal, house)
   if (fetched.kind === 'large') return leave(query, ticket, fetched, 'size', rate, house)
+  if (isPersonal(fetched, query)) return { landing: own(fetched, 'status', rate), announce: { how: 'open' } }
   if (fetched.status !== 200) return shared(fetched, rate)
   if (!fetched.framed) return leave(query, ticket, fetched, 'unframed', rate, house)
   const verdict = storable({ status: fetched.status, headers: fetched.received, ...covered(query) })
@@ -109,6 +110,17 @@ async function fetchAndStore(query: Query, ticket: Ticket | null, signal: AbortS
     announce: result === 'stored' ? { how: 'filled' } : { how: 'failed' },
   }
 }
+
+/** A "no" to the one who asked says nothing to the others with whom he shares his identity. */
+const isPersonal = ({ status }: Whole, { cache }: Query): boolean =>
+  (status === 401 || status === 403) && cache.identity !== 'principal'
+
+const own = (fetched: Fetched, detail: string, rate: Landing['rate']): Extract<Landing, { kind: 'own' }> => ({
+  kind: 'own',
+  fetched,
+  detail,
+  rate,
+})
 
 /** An error is answered to all who wait now, here and in the fleet, and kept for nobody. */
 function shared(fetched: Whole, rate: Landing['rate']): Outcome {
@@ -136,7 +148,7 @@ async function leave(
       house.metrics.cacheErrors.inc({ op: 'mark' })
     })
   }
-  const landing = { kind: 'own' as const, fetched: fetched as Fetched | null, detail, rate }
+  const landing = own(fetched, detail, rate)
   if (fetched.kind === 'large') setTimeout(() => letGo(landing), UNTAKEN_MS).unref()
   return { landing, announce: { how: 'open' } }
 }

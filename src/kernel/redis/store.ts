@@ -31,11 +31,13 @@ export class RedisStore {
   readonly #breaker: CircuitBreaker<[() => Promise<unknown>], unknown>
   readonly #events: StoreEvents
   readonly #heartbeat: NodeJS.Timeout
+  readonly #beatKey: string
   #up = false
   #closed = false
 
   constructor(place: RedisPlace, events: StoreEvents = {}) {
     this.keys = keySpaceOf(place)
+    this.#beatKey = this.keys.everyShard('beat')[0]!
     this.#events = events
     this.#control = connectCommands(place)
     this.#bulk = connectCommands(place)
@@ -86,7 +88,8 @@ export class RedisStore {
   async #beat(): Promise<void> {
     if (this.#closed) return
     try {
-      await this.run('ping', (redis) => redis.ping())
+      // A write: a replica that answers but takes nothing would otherwise be up at each beat and down at each request.
+      await this.run('ping', (redis) => redis.set(this.#beatKey, '1', 'PX', 10 * HEARTBEAT_MS))
       this.#setUp(true, 'answers')
     } catch (error) {
       this.#setUp(false, String((error as Error).cause ?? error))

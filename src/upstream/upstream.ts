@@ -1,0 +1,245 @@
+/**
+ * One query API behind the gateway: its URLs, its breaker, its retries. An *ask* makes one or more *attempts*
+ * (attempt.ts); an attempt has a permit of the breaker, a place on a URL, and a *wire* (wire.ts).
+ */
+import type { Clock } from '../kernel/clock.ts'
+import { type Ask, Attempt, type Done, type Reply } from './attempt.ts'
+import { Breaker, type BreakerName, type BreakerOptions, type Permit, type Verdict } from './breaker.ts'
+import { checkForEver } from './health.ts'
+import { Limit } from './limit.ts'
+import { RetryBudget, type RetryPolicy, retryDelayMs } from './retry.ts'
+import { Target, Targets } from './targets.ts'
+import { type PassEnd, verdictOfPass, verdictOfStatus } from './verdict.ts'
+
+export type { Ask, Reply } from './attempt.ts'
+export type { PassEnd } from './verdict.ts'
+
+export interface UpstreamOptions {
+  name: string
+  urls: readonly string[]
+  connectTimeoutMs: number
+  /** For head and body together, retries and the waits between them included. */
+  timeoutMs: number
+  /** To each URL. */
+  maxConnections: number
+  breaker: BreakerOptions
+  retries: RetryPolicy
+  healthCheck: { path: string; intervalMs: number } | null
+}
+
+type Event =
+  | { kind: 'attempt'; url: string; tenant: string; status: number | null; verdict: Verdict; tookMs: number }
+  | { kind: 'breaker'; state: BreakerName; retryAt: number | null }
+  | { kind: 'health'; url: string; healthy: boolean; by: 'check' | 'request' }
+  /** `attempt` is the one that failed, from 1. */
+  | { kind: 'retry'; url: string; attempt: number; delayMs: number }
+  | { kind: 'retry-budget-empty' }
+  /** A 429 or 503 asked for quiet until then: whoever queues work for this upstream should hold it. */
+  | { kind: 'asked-to-wait'; untilAt: number }
+
+export type UpstreamEvent = Event & { upstream: string }
+
+export interface UpstreamState {
+  name: string
+  breaker: BreakerName
+  /** When the breaker lets the next probe go; null unless open. */
+  retryAt: number | null
+  /** Until when the upstream itself asked to be left alone (Retry-After); null if it did not. */
+  waitUntilAt: number | null
+  urls: { url: string; healthy: boolean; busy: number }[]
+}
+
+/** The right to one passthrough: where it goes, and how to say what becomes of it. */
+export interface Guard {
+  url: URL
+  /** The head has arrived; enough to judge a probe by, for a stream may last for hours. */
+  head(status: number): void
+  /** Said once; later calls are ignored. */
+  end(end: PassEnd): void
+}
+
+export interface UpstreamDeps {
+  clock: Clock
+  /** A draw from [0, 1). */
+  random?: () => number
+  onEvent?: (event: UpstreamEvent) => void
+}
+
+export class Upstream {
+  readonly #options: UpstreamOptions
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #onEvent: (event: UpstreamEvent) => void
+  readonly #targets: Targets
+  readonly #breaker: Breaker
+  readonly #budget: RetryBudget
+  readonly #closing = new AbortController()
+  #waitUntilAt = 0
+  #closed: Promise<void> | undefined
+
+  constructor(options: UpstreamOptions, { clock, random = Math.random, onEvent = () => {} }: UpstreamDeps) {
+    this.#options = options
+    this.#clock = clock
+    this.#random = random
+    this.#onEvent = onEvent
+    this.#budget = new RetryBudget(options.retries.budget, clock)
+    this.#breaker = new Breaker(options.breaker, clock, ({ name: state, retryAt }) =>
+      this.#emit({ kind: 'breaker', state, retryAt }),
+    )
+    this.#targets = new Targets(
+      options.urls.map((url) => new Target({ ...options, url })),
+      { clock, onHealth: ({ url }, healthy, by) => this.#emit({ kind: 'health', url: url.href, healthy, by }) },
+    )
+    for (const target of this.#targets.all) this.#check(target)
+  }
+
+  /**
+   * Resolves with the head of the answer; iterating its body throws UPSTREAM_INVALID when it is cut short. Every
+   * answer is a Reply, a 503 too. Throws UPSTREAM_UNREACHABLE, UPSTREAM_INVALID, DEADLINE_EXCEEDED or BREAKER_OPEN;
+   * rejects with the signal's reason when that aborts, and the connection is then closed.
+   */
+  async ask(ask: Ask): Promise<Reply> {
+    ask.signal.throwIfAborted()
+    this.#budget.request()
+    const limit = new Limit(Math.min(ask.timeoutMs, this.#options.timeoutMs), ask.signal, this.#clock)
+    try {
+      const last = await this.#tryUntilDone(ask, limit)
+      return last.handOver()
+    } catch (error) {
+      limit.end()
+      throw error
+    }
+  }
+
+  /** The least busy healthy URL. */
+  pick(): URL {
+    return this.#targets.pick().url
+  }
+
+  /** For the passthrough: breaker, balance and health as for any request. Throws BREAKER_OPEN. */
+  guard(tenant: string): Guard {
+    const permit = this.#breaker.admit(tenant)
+    const target = this.#targets.pick()
+    const startedAt = this.#clock.now()
+    let ended = false
+    target.busy++
+    const end = (pass: PassEnd) => {
+      if (ended) return
+      ended = true
+      target.busy--
+      if (pass.failure === 'unreachable') this.#targets.note(target, 'refused')
+      else if (pass.status !== null) this.#targets.note(target, 'worked')
+      const verdict = verdictOfPass(pass)
+      permit.end(verdict)
+      this.#done(tenant, { target, status: pass.status, verdict, startedAt })
+    }
+    const head = (status: number) => {
+      if (permit.isProbe) permit.end(verdictOfStatus(status))
+    }
+    return { url: target.url, head, end }
+  }
+
+  state(): UpstreamState {
+    const { name, retryAt } = this.#breaker.view()
+    return {
+      name: this.#options.name,
+      breaker: name,
+      retryAt,
+      waitUntilAt: this.#waitUntilAt > this.#clock.now() ? this.#waitUntilAt : null,
+      urls: this.#targets.all.map((target) => ({
+        url: target.url.href,
+        healthy: this.#targets.isHealthy(target),
+        busy: target.busy,
+      })),
+    }
+  }
+
+  /** By an operator's hand. */
+  setBreaker(state: 'open' | 'closed'): void {
+    this.#breaker.force(state)
+  }
+
+  /** Lets what runs come to its end, which its own deadline bounds. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort()
+    await Promise.all(this.#targets.all.map((target) => target.pool.close()))
+    this.#breaker.close()
+  }
+
+  async #tryUntilDone(ask: Ask, limit: Limit): Promise<Attempt> {
+    const tried = new Set<Target>()
+    let permit: Permit | null = this.#breaker.admit(ask.tenant)
+    for (let n = 1; ; n++) {
+      const attempt = this.#attempt(ask, limit, permit, tried)
+      await attempt.run()
+      this.#noteWait(attempt.reply)
+      const delayMs = this.#retryDelayMs(ask, attempt, n, limit)
+      if (delayMs === null) return attempt
+      if (attempt.reply) attempt.reply.body.destroy()
+      this.#emit({ kind: 'retry', url: attempt.target.url.href, attempt: n, delayMs })
+      await this.#clock.sleep(delayMs, limit.signal)
+      permit = this.#breaker.admit(ask.tenant)
+    }
+  }
+
+  #attempt(ask: Ask, limit: Limit, permit: Permit, tried: Set<Target>): Attempt {
+    const target = this.#targets.pick(tried)
+    tried.add(target)
+    return new Attempt({
+      ask,
+      limit,
+      permit,
+      target,
+      targets: this.#targets,
+      clock: this.#clock,
+      limitIsUpstreams: ask.timeoutMs >= this.#options.timeoutMs,
+      onDone: (done) => this.#done(ask.tenant, done),
+    })
+  }
+
+  /** Null: what this attempt brought is the answer. */
+  #retryDelayMs(ask: Ask, { reply, sent }: Attempt, n: number, limit: Limit): number | null {
+    if (reply && verdictOfStatus(reply.status) === 'ok') return null
+    if (this.#breaker.view().name === 'open') return null
+    const failure = { sent, retryAfterMs: reply?.retryAfterMs ?? null }
+    const facts = { n, random: this.#random(), idempotent: ask.idempotent, remainingMs: limit.remainingMs }
+    const delayMs = retryDelayMs(this.#options.retries, failure, facts)
+    if (delayMs === null || this.#budget.take()) return delayMs
+    this.#emit({ kind: 'retry-budget-empty' })
+    return null
+  }
+
+  #noteWait(reply: Reply | null): void {
+    if (reply?.retryAfterMs == null) return
+    this.#waitUntilAt = Math.max(this.#waitUntilAt, this.#clock.now() + reply.retryAfterMs)
+    this.#emit({ kind: 'asked-to-wait', untilAt: this.#waitUntilAt })
+  }
+
+  #check(target: Target): void {
+    const { healthCheck } = this.#options
+    if (!healthCheck) return
+    void checkForEver(
+      { url: target.url, ...healthCheck },
+      {
+        clock: this.#clock,
+        random: this.#random,
+        signal: this.#closing.signal,
+        onResult: (passed) => this.#targets.note(target, passed ? 'check-passed' : 'check-failed'),
+      },
+    )
+  }
+
+  #done(tenant: string, { target, status, verdict, startedAt }: Done): void {
+    const tookMs = this.#clock.now() - startedAt
+    this.#emit({ kind: 'attempt', url: target.url.href, tenant, status, verdict, tookMs })
+  }
+
+  #emit(event: Event): void {
+    this.#onEvent({ upstream: this.#options.name, ...event })
+  }
+}
