@@ -3,7 +3,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo, connect } from 'node:net'
 import { Refusal } from '../kernel/errors.ts'
 import { endToEnd, passableTrailers } from './hop-by-hop.ts'
-import { type Pass, Passthrough } from './passthrough.ts'
+import type { Pass } from './pass.ts'
+import { Passthrough } from './passthrough.ts'
 import type { PassEnd } from './verdict.ts'
 
 export const MIB = 1024 * 1024
