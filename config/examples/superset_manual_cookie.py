@@ -26,15 +26,15 @@ def FLASK_APP_MUTATOR(app):
 
     @app.after_request
     def access_token_cookie(response):
-        # Pages only, so that JSON answers stay free of Set-Cookie.
-        if response.mimetype != "text/html" and response.status_code != 302:
-            return response
+        leaves = request.path.rstrip("/") == "/logout"
+        # With pages only, so that JSON answers stay free of Set-Cookie.
+        arrives = response.mimetype == "text/html" and response.status_code == 200 and current_user.is_authenticated
         user = session.get("_user_id")
         for path in _PATHS:
-            if user and current_user.is_authenticated:
+            if leaves:
+                response.delete_cookie("access_token", path=path)
+            elif arrives and user:
                 token = create_access_token(identity=str(user), expires_delta=_LIFETIME)
                 response.set_cookie("access_token", token, max_age=_LIFETIME, path=path, httponly=True,
                                     samesite="Strict", secure=request.is_secure)
-            else:
-                response.delete_cookie("access_token", path=path)
         return response

@@ -7,11 +7,11 @@ import type { Operation } from './server.ts'
 
 const Tenant = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/)
 
-/** What to purge: everything, a tenant, tags of a tenant, or one key of a tenant. */
+/** What to purge: everything, a tenant, tags or one key (of a tenant, or whoever's). */
 const PurgeInput = z.union([
   z.strictObject({ all: z.literal(true) }),
-  z.strictObject({ tenant: Tenant, tags: z.array(z.string().min(1).max(256)).min(1).max(100) }),
-  z.strictObject({ tenant: Tenant, key: z.string().regex(/^[\w-]{43}$/) }),
+  z.strictObject({ tenant: Tenant.optional(), tags: z.array(z.string().min(1).max(256)).min(1).max(100) }),
+  z.strictObject({ tenant: Tenant.optional(), key: z.string().regex(/^[\w-]{43}$/) }),
   z.strictObject({ tenant: Tenant }),
 ])
 
@@ -26,7 +26,7 @@ const ExplainInput = z.strictObject({
 export function operations(house: House): Record<string, Operation> {
   return {
     'POST /admin/v1/purge': async (input) => {
-      const what = parse(PurgeInput, input, '{all: true} | {tenant} | {tenant, tags: [...]} | {tenant, key}')
+      const what = parse(PurgeInput, input, '{all: true} | {tenant} | {tenant?, tags: [...]} | {tenant?, key}')
       const startedAt = performance.now()
       await house.cache.purge(what as Purge)
       return { purged: what, tookMs: Math.round((performance.now() - startedAt) * 10) / 10 }

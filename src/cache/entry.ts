@@ -81,8 +81,8 @@ export function compact(body: Buffer): Buffer {
 
 /** Whether a purge concerns a place. What this version cannot read concerns every place: better asked once more than wrong. */
 export function covers(what: Purge, place: Place): boolean {
-  if (typeof what !== 'object' || what === null || 'all' in what || typeof what.tenant !== 'string') return true
-  if (what.tenant !== place.tenant) return false
+  if (typeof what !== 'object' || what === null || 'all' in what) return true
+  if (typeof what.tenant === 'string' && what.tenant !== place.tenant) return false
   if ('key' in what) return what.key === place.key
   if ('tags' in what) return !Array.isArray(what.tags) || what.tags.some((tag) => place.tags.includes(tag))
   return true

@@ -118,6 +118,24 @@ export function farContract(name: string, open: () => OpenedFar): void {
       })
     }
 
+    for (const form of ['tags', 'key'] as const) {
+      test(`purging by ${form} without a tenant forgets it of every tenant, and nothing else`, async () => {
+        const { far, fresh, store, holds } = setup()
+        const [mine, yours] = [samplePlace({ tags: ['a', 'b'] }), samplePlace({ tags: ['b', 'c'] })]
+        const beside = samplePlace({ tenant: mine.tenant, tags: ['c'] })
+        for (const place of [mine, yours, beside]) await store(place)
+        const { ticket } = await far.begin(mine, 'late')
+        await far.purge(form === 'tags' ? { tags: ['b'] } : { key: mine.key })
+        assert.equal(await far.fill(mine, fresh(), ticket, ROOMY), form === 'key' ? 'lost' : 'purged')
+        assert.deepEqual(await Promise.all([mine, yours, beside].map(holds)), [
+          null,
+          form === 'tags' ? null : 'entry',
+          'entry',
+        ])
+        assert.equal(await store(mine), 'stored')
+      })
+    }
+
     test('a purge leaves alone what it does not name', async () => {
       const { far, store, holds } = setup()
       const mine = samplePlace({ tags: ['a'] })

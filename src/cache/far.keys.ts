@@ -37,20 +37,30 @@ export class FarKeys {
     this.#keys.of(tenant, 'total', tenant),
   ]
 
-  /** Global, tenant, each tag; always in this order. */
+  /** Global, tenant, each tag of the tenant's own and of everybody's; always in this order. */
   generations({ tenant, tags }: Place): string[] {
     if (tags.length > MAX_TAGS) throw new RangeError(`a place has at most ${MAX_TAGS} tags, this one ${tags.length}`)
     const keys = [this.#keys.besideTenant(tenant, 'generation'), this.#tenant(tenant)]
-    for (const tag of tags) keys.push(this.#tag(tenant, tag))
+    for (const tag of tags) keys.push(this.#tag(tenant, tag), this.#keys.besideTenant(tenant, 'tag', short(tag)))
     return keys
   }
 
   /** What to delete for a purge. Keys of different slots stand in different groups. */
   purged(what: Purge): string[][] {
     if ('all' in what) return this.#keys.everyShard('generation').map((key) => [key])
-    if ('key' in what) return [[this.entry(what), this.fence(what)]]
-    if ('tags' in what) return [what.tags.map((tag) => this.#tag(what.tenant, tag))]
+    if ('key' in what) return this.#purgedKey(what)
+    if ('tags' in what) return this.#purgedTags(what)
     return [[this.#tenant(what.tenant)]]
+  }
+
+  #purgedKey({ tenant, key }: { tenant?: string; key: string }): string[][] {
+    if (tenant !== undefined) return [[this.entry({ tenant, key }), this.fence({ tenant, key })]]
+    return ['entry', 'fence'].flatMap((kind) => this.#keys.everyShard(kind, key)).map((name) => [name])
+  }
+
+  #purgedTags({ tenant, tags }: { tenant?: string; tags: readonly string[] }): string[][] {
+    if (tenant !== undefined) return [tags.map((tag) => this.#tag(tenant, tag))]
+    return tags.flatMap((tag) => this.#keys.everyShard('tag', short(tag))).map((name) => [name])
   }
 
   #tenant(tenant: string): string {
@@ -58,6 +68,8 @@ export class FarKeys {
   }
 
   #tag(tenant: string, tag: string): string {
-    return this.#keys.of(tenant, 'generation', tenant, tag.length > MAX_TAG_LENGTH ? sha256(tag) : tag)
+    return this.#keys.of(tenant, 'generation', tenant, short(tag))
   }
 }
+
+const short = (tag: string): string => (tag.length > MAX_TAG_LENGTH ? sha256(tag) : tag)

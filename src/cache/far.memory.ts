@@ -152,7 +152,7 @@ export class MemoryFar implements Far {
 
   async purge(what: Purge): Promise<void> {
     if ('all' in what) this.#generations.delete(GLOBAL)
-    else if ('tags' in what) for (const tag of what.tags) this.#generations.delete(tagName(what.tenant, tag))
+    else if ('tags' in what) for (const tag of what.tags) this.#generations.delete(tagName(what.tenant ?? '*', tag))
     else if ('key' in what) this.#forget(what.key)
     else this.#generations.delete(tenantName(what.tenant))
   }
@@ -209,5 +209,5 @@ const tagName = (tenant: string, tag: string): string => `${tenant}:${tag}:`
 const generationNames = ({ tenant, tags }: Place): string[] => [
   GLOBAL,
   tenantName(tenant),
-  ...tags.map((tag) => tagName(tenant, tag)),
+  ...tags.flatMap((tag) => [tagName(tenant, tag), tagName('*', tag)]),
 ]

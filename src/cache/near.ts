@@ -175,13 +175,13 @@ export class Near {
   /** Physically, so that a read has nothing to check. O(the tenant's entries), O(1) for a key. */
   sweep(what: Purge): void {
     const before = this.#slots.size
-    if (typeof what !== 'object' || what === null || !('tenant' in what)) this.#slots.clear()
-    else if ('key' in what) this.#slots.delete(what.key)
+    if (typeof what === 'object' && what !== null && 'key' in what) this.#slots.delete(what.key)
+    else if (typeof what !== 'object' || what === null || !isOfTenant(what)) this.#slots.clear()
     else for (const key of this.#coveredBy(what)) this.#slots.delete(key)
     this.stats.swept += before - this.#slots.size
   }
 
-  #coveredBy(what: Exclude<Purge, { all: true }>): string[] {
+  #coveredBy(what: Purge & { tenant: string }): string[] {
     const keys = this.#byTenant.get(what.tenant) ?? []
     return Array.from(keys).filter((key) => covers(what, this.#slots.peek(key)!.place))
   }
@@ -221,3 +221,6 @@ function sameVariant(old: Slot | undefined, found: EntryFound | PassFound): Body
 function slotBytes({ found, variant }: Slot): number {
   return (found.kind === 'entry' ? entryBytes(found.entry) : OVERHEAD_BYTES) + (variant?.body.length ?? 0)
 }
+
+const isOfTenant = (what: Purge): what is Purge & { tenant: string } =>
+  'tenant' in what && typeof what.tenant === 'string'

@@ -110,6 +110,7 @@ export async function runWorker(configFile: string): Promise<number> {
   const { log, writeLine } = createLog({ level: config.telemetry.logLevel })
   const registry = new Registry()
   AggregatorRegistry.setRegistries([registry])
+  new AggregatorRegistry() // its constructor is what listens for the first process's question
   const gateway = await openGateway(config, { log, writeLine, registry, doors: { data: true, admin: false } })
   process.send!({ port: Number(new URL(gateway.url!).port) })
   process.on('SIGINT', () => {}) // a terminal's Ctrl-C reaches all of us; the first process says when

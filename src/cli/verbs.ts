@@ -97,13 +97,13 @@ ${ADMIN_FLAGS}`,
   },
   purge: {
     about: 'makes cached answers invalid at once, in every process',
-    usage: 'sluice purge --all | --tenant T [--tag TAG]... [--key KEY] [--admin URL] [--json]',
+    usage: 'sluice purge --all | [--tenant T] [--tag TAG]... [--key KEY] [--admin URL] [--json]',
     flags: `  --all           everything
   --tenant T      all of a tenant, or with --tag or --key that part of it
-  --tag TAG       answers that bear the tag; repeatable
+  --tag TAG       answers that bear the tag, of every tenant or of --tenant; repeatable
   --key KEY       one answer, by the key that \`sluice explain\` shows
 ${ADMIN_FLAGS}`,
-    example: 'sluice purge --tenant acme --tag dataset:sales   # after an ETL run',
+    example: 'sluice purge --tag dataset:sales                   # after an ETL run',
     run: runPurge,
   },
   help: {
@@ -191,11 +191,13 @@ async function runPurge(args: string[]): Promise<number> {
     },
   })
   const { all, tenant, tag, key } = values
-  if (!all && tenant === undefined)
-    throw new UsageError('purge wants --all, or --tenant T with or without --tag and --key')
+  if (!all && (tenant ?? tag ?? key) === undefined)
+    throw new UsageError('purge wants --all, --tenant T, --tag TAG or --key KEY')
   if (all && (tenant ?? tag ?? key) !== undefined) throw new UsageError('--all stands alone')
   if (tag && key !== undefined) throw new UsageError('--tag and --key exclude each other')
-  const what = all ? { all } : { tenant, ...(tag && { tags: tag }), ...(key !== undefined && { key }) }
+  const what = all
+    ? { all }
+    : { ...(tenant !== undefined && { tenant }), ...(tag && { tags: tag }), ...(key !== undefined && { key }) }
   const done = (await callAdmin(adminPlace(values), 'POST', '/admin/v1/purge', what)) as { tookMs: number }
   say(values.json ? JSON.stringify(done) : `purged ${JSON.stringify(what)} in ${done.tookMs} ms`)
   return 0

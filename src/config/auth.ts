@@ -66,6 +66,12 @@ const Issuer = z.strictObject({
     .union([fromClaim, constantPrincipal])
     .prefault({ claim: 'sub' })
     .describe('Who inside the tenant a token speaks for.'),
+  requireClaims: z
+    .record(claimPath(), z.union([z.string(), z.number(), z.boolean()]))
+    .optional()
+    .describe(
+      'Claims that must have exactly these values, such as `type: access` where refresh tokens have the same key.',
+    ),
   scopeClaims: z
     .array(claimPath())
     .prefault([])

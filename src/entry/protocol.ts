@@ -13,6 +13,10 @@ export function protocolFault({ httpVersionMajor: major, httpVersionMinor: minor
   return headers['transfer-encoding'] === undefined ? null : 'HTTP/1.0 knows no Transfer-Encoding.'
 }
 
+/** Whether a body follows the head (RFC 9112 section 6.3). */
+export const announcesBody = ({ headers }: Pick<IncomingMessage, 'headers'>): boolean =>
+  headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+
 /** The one protocol that is switched to. Other wishes (h2c above all) may be ignored: RFC 9110 section 7.8. */
 export const asksForWebSocket = ({ headers }: Pick<IncomingMessage, 'headers'>): boolean =>
   headers.upgrade?.trim().toLowerCase() === 'websocket'

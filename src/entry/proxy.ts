@@ -8,6 +8,7 @@ import type { Pass } from '../upstream/pass.ts'
 import type { Passthrough } from '../upstream/passthrough.ts'
 import type { Guard } from '../upstream/upstream.ts'
 import type { PassEnd } from '../upstream/verdict.ts'
+import type { Ending } from './account.ts'
 import { ownHeaders, passedHeaders, rateNotice } from './deliver.ts'
 import type { HttpCall } from './http-call.ts'
 import type { Manners } from './manners.ts'
@@ -18,7 +19,7 @@ export type ProxyDelivery = Extract<Delivery, { kind: 'proxy' }>
 /** A request that found no connection is offered to this many addresses in all. */
 const MAX_TARGETS = 2
 
-/** Passes a request on, streaming. Resolves with the status when it is over; 499 when the client left before one came. */
+/** Passes a request on, streaming. Resolves when it is over. */
 export async function proxyWeb(
   call: HttpCall,
   req: IncomingMessage,
@@ -26,7 +27,7 @@ export async function proxyWeb(
   delivery: ProxyDelivery,
   passthrough: Passthrough,
   { cors, bodyBounds: { timeoutMs: bodyTimeoutMs } }: Manners,
-): Promise<number> {
+): Promise<Ending> {
   const dress = (headers: FlatHeaders) => {
     const own = [...ownHeaders(call, delivery), ...rateNotice(delivery)]
     const all = [...passedHeaders(headers), ...own]
@@ -40,10 +41,10 @@ export async function proxyWeb(
     }
     return passthrough.web(req, res, { ...passOf(call, delivery, guard.url, onDone), onHead, signal: upload.signal })
   })
-  return end?.status ?? 499
+  return endingOf(end, delivery)
 }
 
-/** Passes a WebSocket on. Resolves with 101 or with the status the upstream refused it with, once it is over. */
+/** Passes a WebSocket on. Resolves when it is over: with 101, or with the status the upstream refused it with. */
 export async function proxyUpgrade(
   call: HttpCall,
   req: IncomingMessage,
@@ -51,14 +52,21 @@ export async function proxyUpgrade(
   head: Buffer,
   delivery: ProxyDelivery,
   passthrough: Passthrough,
-): Promise<number> {
+): Promise<Ending> {
   const end = await guarded(delivery, (guard, onDone) =>
     passthrough.upgrade(req, socket, head, {
       ...passOf(call, delivery, guard.url, onDone),
       onHead: (status) => guard.head(status),
     }),
   )
-  return end?.status ?? 499
+  return endingOf(end, delivery)
+}
+
+/** 499: the client left before a head came. An answer that broke off has failed, whatever its head said. */
+function endingOf(end: PassEnd | undefined, { outcome }: ProxyDelivery): Ending {
+  const status = end?.status ?? 499
+  const brokeOff = end?.failure === 'invalid' || end?.failure === 'too-slow'
+  return { status, outcome: brokeOff || status >= 499 ? 'failed' : outcome }
 }
 
 function passOf(call: HttpCall, delivery: ProxyDelivery, target: URL, onDone: (end: PassEnd) => void): Pass {

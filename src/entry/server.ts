@@ -18,7 +18,7 @@ import { HttpCall, type LeftEvents } from './http-call.ts'
 import type { Manners } from './manners.ts'
 import { isOwn, own } from './own.ts'
 import { problemOf } from './problem.ts'
-import { asksForWebSocket, protocolFault } from './protocol.ts'
+import { announcesBody, asksForWebSocket, protocolFault } from './protocol.ts'
 import { type ProxyDelivery, proxyUpgrade, proxyWeb } from './proxy.ts'
 import { refuseRaw } from './raw.ts'
 
@@ -113,13 +113,9 @@ export class DataServer {
   }
 
   async #write(call: HttpCall, req: IncomingMessage, res: ServerResponse, delivery: Delivery): Promise<Ending> {
-    const { outcome } = delivery
-    if (delivery.kind === 'proxy') {
-      const status = await proxyWeb(call, req, res, delivery, this.#passthrough, this.manners)
-      return { status, outcome: status >= 500 ? 'failed' : outcome }
-    }
+    if (delivery.kind === 'proxy') return proxyWeb(call, req, res, delivery, this.#passthrough, this.manners)
     const status = deliver(call, res, delivery, this.#house.cache, this.manners.cors)
-    return { status: typeof status === 'number' ? status : await status, outcome }
+    return { status: typeof status === 'number' ? status : await status, outcome: delivery.outcome }
   }
 
   /** Throws REQUEST_INVALID for shapes that two parsers could read in two ways, DRAINING while we shut down. */
@@ -197,9 +193,9 @@ export class DataServer {
       if (isOwn(call.path) || this.#house.policy.routes.find(call.method, call.path)?.mode === 'cache') {
         throw new Refusal('REQUEST_INVALID', { detail: 'this route does not take upgrades' })
       }
+      if (announcesBody(req)) throw new Refusal('REQUEST_INVALID', { detail: 'an upgrade has no body' })
       const delivery = (await handle(call, this.#house)) as ProxyDelivery
-      const status = await proxyUpgrade(call, req, socket, head, delivery, this.#passthrough)
-      this.#accounts.settle(call, { status, outcome: delivery.outcome })
+      this.#accounts.settle(call, await proxyUpgrade(call, req, socket, head, delivery, this.#passthrough))
     } catch (error) {
       const refusal = this.#asRefusal(error, call)
       call ??= this.#rough(req, socket)

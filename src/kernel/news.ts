@@ -9,12 +9,12 @@ export type News =
   | { kind: 'landed'; key: string; how: 'open' | 'failed' }
   | { kind: 'purged'; what: Purge }
 
-/** What to purge; exactly one of the forms. A tag or key belongs to a tenant. */
+/** What to purge; exactly one of the forms. Tags without a tenant are everybody's: one call after a load of a dataset. */
 export type Purge =
   | { all: true }
   | { tenant: string }
-  | { tenant: string; tags: readonly string[] }
-  | { tenant: string; key: string }
+  | { tenant?: string; tags: readonly string[] }
+  | { tenant?: string; key: string }
 
 export function encodeNews(news: News): string {
   if (news.kind === 'filled') return `filled ${news.key} ${news.token}`

@@ -4,6 +4,7 @@ import { Refusal, StoreUnavailable } from '../kernel/errors.ts'
 import { normalPath, splitTarget } from '../routing/path.ts'
 import { identityOf } from '../tenancy/identity.ts'
 import type { House } from './house.ts'
+import { readFar } from './recall.ts'
 
 export interface ExplainInput {
   method: string
@@ -52,7 +53,7 @@ export async function explain(input: ExplainInput, house: House): Promise<Record
   const place = { key: told.key, tenant: cache.identity === 'shared' ? '' : (caller?.tenant ?? ''), tags: told.tags }
   const held = await house.cache.inspect(place).catch(orUnavailable)
   const nowAt = house.clock.now()
-  const near = house.cache.peek(told.key)
+  const found = await readFar({ place }, house)
   return {
     route: summary,
     caller: who,
@@ -66,7 +67,8 @@ export async function explain(input: ExplainInput, house: House): Promise<Record
     tags: told.tags,
     bypass: told.bypass,
     cache: held,
-    freshness: near?.kind === 'entry' ? freshness(near.entry, nowAt) : null,
+    freshness: found?.kind === 'entry' ? freshness(found.entry, nowAt) : null,
+    ttlLeftMs: found?.kind === 'entry' ? found.entry.storedAt + found.entry.ttlMs - nowAt : null,
     flight: { waitingHere: house.flights.waiting(`${house.cache.purges}:${told.key}`) },
   }
 }

@@ -24,7 +24,7 @@ async function recallFar(call: Call, query: Query, house: House): Promise<Found>
 }
 
 /** The far tier, or null where it is away: store errors never fail an answer, they are counted. */
-export async function readFar(query: Query, house: House): Promise<Found> {
+export async function readFar(query: Pick<Query, 'place'>, house: House): Promise<Found> {
   try {
     return await house.cache.read(query.place)
   } catch (error) {

@@ -99,17 +99,24 @@ export function createMetrics(registry: Registry) {
     }),
     breakerState: new Gauge({
       name: 'sluice_breaker_state',
-      help: '0 closed, 1 half-open, 2 open.',
+      help: '0 closed, 1 half-open, 2 open. Of several processes: the worst.',
+      aggregator: 'max',
       labelNames: ['upstream'] as const,
       registers,
     }),
     upstreamHealthy: new Gauge({
       name: 'sluice_upstream_healthy',
-      help: 'Healthy addresses of an upstream.',
+      help: 'Healthy addresses of an upstream. Of several processes: the fewest seen.',
+      aggregator: 'min',
       labelNames: ['upstream'] as const,
       registers,
     }),
-    storeUp: new Gauge({ name: 'sluice_store_up', help: '1 while the shared store answers.', registers }),
+    storeUp: new Gauge({
+      name: 'sluice_store_up',
+      help: '1 while the shared store answers. Of several processes: 0 when one cannot reach it.',
+      aggregator: 'min',
+      registers,
+    }),
     storeSeconds: new Histogram({
       name: 'sluice_store_duration_seconds',
       help: 'Calls to the shared store.',

@@ -203,6 +203,15 @@ describe('mistakes of the configuration', () => {
     })
   }
 
+  test('a token without a claim that is required, or with another value of it, is refused', async () => {
+    const { outcome } = setup([issuer({ requireClaims: { type: 'access', 'user.active': true } })])
+    const by = (claims: object) => outcome(['Authorization', `Bearer ${mint({ ...CLAIMS, ...claims })}`])
+    assert.equal(await by({ type: 'refresh', user: { active: true } }), 'TOKEN_INVALID')
+    assert.equal(await by({ user: { active: true } }), 'TOKEN_INVALID')
+    assert.equal(await by({ type: 'access', user: { active: 'true' } }), 'TOKEN_INVALID')
+    assert.equal(typeof (await by({ type: 'access', user: { active: true } })), 'object')
+  })
+
   test('a key too weak or of another type than its algorithm is refused at start', async () => {
     const weak = await crypto.subtle.generateKey(
       { name: 'RSASSA-PKCS1-v1_5', modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' },

@@ -2,7 +2,7 @@
 import type { Clock } from '../kernel/clock.ts'
 import { Refusal, type RefusalCode } from '../kernel/errors.ts'
 import type { Caller } from '../kernel/exchange.ts'
-import { type ClaimRule, principalOf, scopeDigestOf, tenantOf } from './claims.ts'
+import { type ClaimRule, claimAt, principalOf, scopeDigestOf, tenantOf } from './claims.ts'
 import { type Place, parsePlace } from './credentials.ts'
 import type { FetchJwks } from './jwks.fetch.ts'
 import { JwksKeys } from './jwks.ts'
@@ -29,6 +29,8 @@ export interface IssuerOptions {
   readonly tenant: ClaimRule
   readonly principal: ClaimRule
   readonly scopeClaims: readonly string[]
+  /** Claims that a token must have with exactly these values: `type: access` keeps refresh tokens out. */
+  readonly requireClaims?: Readonly<Record<string, string | number | boolean>> | undefined
 }
 
 export interface IssuerParts {
@@ -105,7 +107,12 @@ export class Issuer {
 
   /** Throws TENANT_UNKNOWN or TOKEN_INVALID. */
   #callerOf({ claims }: Token, { expiresAt }: Lifetime): Caller {
-    const { name, tenant, principal, scopeClaims } = this.options
+    const { name, tenant, principal, scopeClaims, requireClaims = {} } = this.options
+    for (const [path, value] of Object.entries(requireClaims)) {
+      if (claimAt(claims, path) !== value) {
+        throw new Refusal('TOKEN_INVALID', { detail: `issuer ${name} wants the claim "${path}" to be another value` })
+      }
+    }
     return {
       tenant: tenantOf(claims, tenant),
       principal: principalOf(claims, principal),

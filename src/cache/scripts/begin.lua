@@ -1,7 +1,7 @@
 -- A leader begins: its token becomes the fence of the key, and generations that are missing are made. Atomic, O(tags).
 --
 -- KEYS[1]  fence         the newest leader's token
--- KEYS[2..] generations  global, tenant, tags; at most 34
+-- KEYS[2..] generations  global, tenant, tags; at most 66
 -- ARGV[1]  token         of this leader
 -- ARGV[2]  fenceMs       how long it may take to fill
 -- ARGV[3]  generation    a value never used before, for those that are missing

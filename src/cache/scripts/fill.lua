@@ -1,7 +1,7 @@
 -- Stores a frame if its leader still holds the fence and no generation moved since it began, enters it in its tenant's
 -- books, and wakes who waits. Atomic, O(tags + log of the tenant's entries).
 -- KEYS     [1] entry  [2] recent: zset key->used  [3] ledger: zset key->end and size (far.keys.ts)  [4] total, units
---          [5] fence  [6..] generations, at most 34
+--          [5] fence  [6..] generations, at most 66
 -- ARGV     [1] token  [2] generations joined by blanks  [3] frame  [4] lifeMs  [5] nowAt, gateway's, ms since the epoch
 --          [6] key  [7] size in units  [8] units a ledger's score has room for  [9] channel
 -- RETURNS  'stored' | 'lost' | 'purged'
