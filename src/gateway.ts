@@ -42,6 +42,8 @@ export interface GatewayParts {
   registry?: Registry
   /** Which doors this process opens; a fleet's first process has the admin port, the others share the data port. */
   doors?: { data: boolean; admin: boolean }
+  /** Whether the processes that have the data door are shutting down; told at /readyz. */
+  isDraining?: () => boolean
   /** The metrics page, where it is not this process's own registry. */
   metricsPage?: MetricsPage
 }
@@ -126,11 +128,10 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
     {
       operations: operations(house),
       metrics: parts.metricsPage ?? registry,
-      readiness: () => ({
-        ready: !data.draining,
-        draining: data.draining,
-        store: store ? (store.up ? 'up' : 'down') : 'embedded',
-      }),
+      readiness: () => {
+        const draining = data.draining || parts.isDraining?.() === true
+        return { ready: !draining, draining, store: store ? (store.up ? 'up' : 'down') : 'embedded' }
+      },
       log,
     },
   )

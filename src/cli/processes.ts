@@ -20,6 +20,7 @@ export async function openProcesses(config: Config, { log, writeLine }: LogParts
   const count = processes === 'auto' ? availableParallelism() : processes
   const aggregator = new AggregatorRegistry()
   const own = new Registry()
+  const crew = new Crew(count, log)
   const metricsPage = {
     contentType: aggregator.contentType,
     metrics: () => aggregator.clusterMetrics(),
@@ -30,8 +31,8 @@ export async function openProcesses(config: Config, { log, writeLine }: LogParts
     registry: own,
     doors: { data: false, admin: true },
     metricsPage,
+    isDraining: () => crew.draining,
   })
-  const crew = new Crew(count, log)
   const port = await crew.start()
   return {
     url: `http://${config.server.host === '0.0.0.0' ? '127.0.0.1' : config.server.host}:${port}`,
@@ -59,6 +60,10 @@ class Crew {
     this.#log = log
   }
 
+  get draining(): boolean {
+    return this.#draining
+  }
+
   /** Resolves with the port once all have opened it. */
   async start(): Promise<number> {
     const ports = await Promise.all(Array.from({ length: this.#count }, () => ready(this.#fork())))
@@ -76,7 +81,7 @@ class Crew {
     if (this.#draining) return
     if (Date.now() - bornAt > BACKOFF.healthyAfterMs) this.#deaths = 0
     const delayMs = Math.min(BACKOFF.maxMs, BACKOFF.firstMs * 2 ** this.#deaths++)
-    this.#log.error({ pid: worker.process.pid, code, signal, delayMs }, 'a process died; another one takes its place')
+    this.#log.error({ died: worker.process.pid, code, signal, delayMs }, 'a process died; another one takes its place')
     setTimeout(() => {
       if (!this.#draining) this.#fork()
     }, delayMs).unref()

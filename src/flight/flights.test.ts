@@ -186,6 +186,21 @@ describe('flights', () => {
     assert.equal(flights.has('a'), true)
   })
 
+  test('a flight alone is joined by nobody, and ends with the one who is aboard', async () => {
+    const { flights, board } = setup()
+    const { promise, resolve } = Promise.withResolvers<AbortSignal>()
+    const seat = flights.alone(({ signal }) => {
+      resolve(signal)
+      return new Promise<string>(() => {})
+    })
+    assert.deepEqual([seat.leads, flights.size, board().leads], [true, 0, true])
+    const leaving = new AbortController()
+    const wait = seat.wait({ signal: leaving.signal, deadlineMs: 60_000 })
+    leaving.abort(new Error('left'))
+    await assert.rejects(wait, /left/)
+    assert.equal((await promise).aborted, true)
+  })
+
   test('twenty thousand followers are answered by one landing, and leave nothing behind', async () => {
     const { board, trips, flights } = setup()
     const clients = Array.from({ length: 20_000 }, () => new AbortController())

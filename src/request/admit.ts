@@ -2,6 +2,7 @@ import { Refusal } from '../kernel/errors.ts'
 import type { Caller } from '../kernel/exchange.ts'
 import { rateHeaders } from '../limits/headers.ts'
 import type { Grant, Limit } from '../limits/limiter.ts'
+import type { Upstream } from '../upstream/upstream.ts'
 import type { Call } from './call.ts'
 import type { RateNotice } from './delivery.ts'
 import type { House } from './house.ts'
@@ -48,9 +49,14 @@ function enter(
   return heed(grant, tenant, 'ingressPerSecond', tenant.ingress, house, admitted)
 }
 
-/** Takes one token for a request that is about to reach the upstream. A refusal charges nothing. */
-export async function takeRate(tenant: TenantPolicy | null, house: House): Promise<RateNotice | undefined> {
+/** Takes one token for a request that is about to reach the upstream. A refusal, BREAKER_OPEN too, charges nothing. */
+export async function takeRate(
+  tenant: TenantPolicy | null,
+  upstream: Upstream,
+  house: House,
+): Promise<RateNotice | undefined> {
   if (!tenant?.requests) return undefined
+  upstream.check(tenant.name)
   const grant = await house.limiter.take(tenant.name, 'requests', tenant.requests)
   return heed(grant, tenant, 'requestsPerMinute', tenant.requests, house, { limit: tenant.requests, grant })
 }

@@ -28,7 +28,7 @@ export async function handle(call: Call, house: House): Promise<Delivery> {
   const admitted = admission instanceof Promise ? await admission : admission
   call.timings.auth = house.clock.now() - call.startedAt
   if (route.mode === 'proxy')
-    return passOn(call, route, admitted.caller, await takeRate(admitted.tenant, house), policy)
+    return passOn(call, route, admitted.caller, await takeRate(admitted.tenant, route.upstream, house), policy)
 
   // question: the body is read, and what was asked becomes a key.
   const query = pose(call, route, admitted, await call.body(), policy.trustedProxies)

@@ -82,7 +82,7 @@ interface Outcome {
 }
 
 async function fetchAndStore(query: Query, ticket: Ticket | null, signal: AbortSignal, house: House): Promise<Outcome> {
-  const rate = await takeRate(query.tenant, house)
+  const rate = await takeRate(query.tenant, query.upstream, house)
   // queue: here the leader will take a slot of its tenant, and wait in place for it, before it asks.
   const fetched = await askUpstream(query, signal, house)
   if (fetched.kind === 'large') return leave(query, ticket, fetched, 'size', rate, house)

@@ -24,6 +24,11 @@ export class BypassRules {
     this.#rules = rules.map((rule) => parseRule(rule, body, outline))
   }
 
+  /** The headers it looks at, in lower case. */
+  get headers(): string[] {
+    return this.#rules.filter(({ source }) => source === 'header').map(({ name }) => name)
+  }
+
   /** Which rules the body fulfils, by their place in the list; remembered with the body. */
   bodyVerdict(values: readonly (readonly string[])[]): readonly boolean[] {
     return this.#rules.map((rule) => values[rule.slot]?.includes(rule.value) ?? false)

@@ -63,7 +63,32 @@ describe('the key', () => {
     const { ask, questioner } = setup({ tags: ['t:{body.a}'], bypass: ['body:a=1'] })
     const first = ask()
     assert.deepEqual(ask(), first)
+    assert.deepEqual(ask({ query: 'x=1&x=2' }).bodyDigest, first.bodyDigest)
     assert.deepEqual(questioner.memo, { size: 1, hits: 1, misses: 1 })
+  })
+
+  test('is the same whether the whole question was known or not, and no header that counts is missed', () => {
+    const policy = { varyHeaders: ['accept'], bypass: ['header:cache-control=no-cache'] }
+    const changes = [
+      {},
+      { headers: { accept: 'a' } },
+      { headers: { accept: 'b' } },
+      { headers: { accept: 'a', 'cache-control': 'no-cache' } },
+      { identity: 'other' },
+      { path: '/other' },
+      { query: 'x=1' },
+    ]
+    const { ask: warm } = setup(policy)
+    const first = changes.map((change) => warm(change))
+    assert.deepEqual(
+      changes.map((change) => warm(change)),
+      first,
+    )
+    assert.deepEqual(
+      changes.map((change) => setup(policy).ask(change)),
+      first,
+    )
+    assert.equal(new Set(first.map(({ key, bypass }) => `${key} ${bypass}`)).size, changes.length)
   })
 
   test('framing is injective', () => {

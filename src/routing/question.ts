@@ -59,6 +59,10 @@ export interface QuestionerOptions {
 
 /** Raised when the parts of a key or their spelling change: old entries are then never found again. */
 const SCHEMA = 'sluice-1'
+/** Larger bodies are known by their hash alone: the memo of whole questions holds them as they came. */
+const MAX_WHOLE_BYTES = 4_096
+/** Of all whole questions together. */
+const MAX_WHOLE_CHARS = 8 * 1024 * 1024
 /** Longer query strings are read anew each time, so that the memo's entries bound its bytes. */
 const MAX_MEMO_QUERY_CHARS = 2_048
 
@@ -79,6 +83,9 @@ export class Questioner {
   readonly #bodies: BodyReader<Learnt>
   readonly #queries: LRUCache<string, QueryFacts>
   readonly #prefix: string
+  /** Every header that this policy looks at, for the memo of whole questions. */
+  readonly #seenHeaders: readonly string[]
+  readonly #wholes: LRUCache<string, Question>
 
   /** Throws an Error for a path, tag or bypass rule that is malformed or can never work. */
   constructor(policy: KeyPolicy, { memoEntries = 5_000, maxDepth = 64, maxNodes = 100_000 }: QuestionerOptions = {}) {
@@ -93,6 +100,12 @@ export class Questioner {
     const learn = (values: readonly (readonly string[])[]) => this.#learn(values)
     this.#bodies = new BodyReader({ mode: body, outline, bounds: { maxDepth, maxNodes }, memoEntries, learn })
     this.#queries = new LRUCache({ max: memoEntries })
+    this.#seenHeaders = [...new Set([...this.#headers, ...BODY_HEADERS, ...this.#bypass.headers])]
+    this.#wholes = new LRUCache({
+      max: memoEntries,
+      maxSize: MAX_WHOLE_CHARS,
+      sizeCalculation: (_, name) => name.length,
+    })
     this.#prefix = this.#fixedParts.map((part) => frame(part.value)).join('')
   }
 
@@ -101,8 +114,27 @@ export class Questioner {
     return { size: this.#bodies.size, ...this.#bodies.counts }
   }
 
-  /** Throws BODY_INVALID. */
+  /**
+   * Throws BODY_INVALID. A question that was asked before, to the byte, is found by one look-up: no hash, no parse.
+   * Its name is framed like the key, so two questions never have one.
+   */
   ask(asked: Asked): Question {
+    if (asked.body.length > MAX_WHOLE_BYTES) return this.#work(asked)
+    const name = this.#nameOf(asked)
+    const known = this.#wholes.get(name)
+    if (known) return known
+    const question = this.#work(asked)
+    this.#wholes.set(name, question)
+    return question
+  }
+
+  #nameOf({ identity, method, path, query, headers, body }: Asked): string {
+    let name = frame(identity) + frame(method) + frame(path) + frame(query)
+    for (const header of this.#seenHeaders) name += frame(headerValue(headers, header))
+    return name + body.toString('latin1')
+  }
+
+  #work(asked: Asked): Question {
     const body = this.#bodies.read(asked)
     const query = this.#query(asked.query)
     const { headers } = asked
@@ -155,6 +187,9 @@ export class Questioner {
     return { bypassed: this.#bypass.bodyVerdict(found), values, tags }
   }
 }
+
+/** They say how the bytes of a body are to be read. */
+const BODY_HEADERS = ['content-type', 'content-encoding']
 
 const NOTHING_ASKED: Asking = { query: readQuery('', new Set()), headers: {} }
 

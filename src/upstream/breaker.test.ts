@@ -212,3 +212,18 @@ test('an operator opens and closes it by hand', () => {
   breaker.force('closed')
   assert.equal(refusedForMs('a'), null)
 })
+
+test('what is checked before is refused as it would be, and takes no probe’s place', async () => {
+  const { breaker, clock, open, refusedForMs } = setup()
+  assert.doesNotThrow(() => breaker.check('a'))
+  open()
+  assert.throws(() => breaker.check('a'), Refusal)
+  await clock.advance(OPTIONS.resetTimeoutMs)
+  for (let i = 0; i < 5; i++) breaker.check('a')
+  assert.equal(breaker.view().name, 'open')
+  const probe = breaker.admit('a')
+  assert.throws(() => breaker.check('a'), Refusal)
+  assert.doesNotThrow(() => breaker.check('b'))
+  probe.end('ok')
+  assert.equal(refusedForMs('a'), null)
+})

@@ -108,6 +108,13 @@ export class Breaker {
     return this.#probe(tenant)
   }
 
+  /** Throws BREAKER_OPEN where `admit` would now, and takes nothing: for what is to be done before. */
+  check(tenant: string): void {
+    const state = this.#state
+    if (state.name === 'open') this.#checkRest(state, tenant)
+    if (state.name === 'half-open') this.#checkProbes(state, tenant)
+  }
+
   view(): BreakerView {
     return { name: this.#state.name, retryAt: this.#state.name === 'open' ? this.#state.retryAt : null }
   }
@@ -152,19 +159,26 @@ export class Breaker {
 
   /** From open to half-open, if the time has come for this tenant. */
   #wake(state: State & { name: 'open' }, tenant: string): void {
+    this.#checkRest(state, tenant)
+    this.#move({ name: 'half-open', restMs: state.restMs, probing: new Set(), failed: new Set() })
+  }
+
+  #checkRest(state: State & { name: 'open' }, tenant: string): void {
     const handicapMs = state.failed.has(tenant) ? state.restMs / 2 : 0
     const waitMs = state.retryAt + handicapMs - this.#clock.now()
     if (waitMs > 0) throw new Refusal('BREAKER_OPEN', { retryAfterMs: waitMs })
-    this.#move({ name: 'half-open', restMs: state.restMs, probing: new Set(), failed: new Set() })
   }
 
   #probe(tenant: string): Permit {
     const state = this.#state as State & { name: 'half-open' }
-    if (state.probing.size >= MAX_PROBES || state.probing.has(tenant) || state.failed.has(tenant)) {
-      throw new Refusal('BREAKER_OPEN', { retryAfterMs: this.#options.resetTimeoutMs })
-    }
+    this.#checkProbes(state, tenant)
     state.probing.add(tenant)
     return this.#permit(true, (verdict) => this.#probed(state, tenant, verdict))
+  }
+
+  #checkProbes({ probing, failed }: State & { name: 'half-open' }, tenant: string): void {
+    if (probing.size < MAX_PROBES && !probing.has(tenant) && !failed.has(tenant)) return
+    throw new Refusal('BREAKER_OPEN', { retryAfterMs: this.#options.resetTimeoutMs })
   }
 
   #probed(state: State & { name: 'half-open' }, tenant: string, verdict: Verdict): void {

@@ -116,6 +116,11 @@ export class Upstream {
     return this.#targets.pick().url
   }
 
+  /** Throws BREAKER_OPEN if a request of this tenant would be refused now: before anything is charged for it. */
+  check(tenant: string): void {
+    this.#breaker.check(tenant)
+  }
+
   /** For the passthrough: breaker, balance and health as for any request. Throws BREAKER_OPEN. */
   guard(tenant: string): Guard {
     const permit = this.#breaker.admit(tenant)
