@@ -54,7 +54,7 @@ function readOrRefuse(file: string) {
 
 /** The verb: serves until SIGTERM or SIGINT, drains, and ends with exit code 0. */
 export async function runServe(configFile: string): Promise<number> {
-  if (cluster.isWorker) return runWorker(configFile)
+  if (cluster.isWorker) return runWorker()
   const serving = await serve({ configFile })
   process.on('SIGHUP', () => void serving.reload())
   await new Promise<void>((resolve) => {

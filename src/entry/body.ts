@@ -58,7 +58,6 @@ class Reading {
     this.#reject = reject
     req.on('data', (chunk: Buffer) => this.#take(chunk))
     req.on('end', () => this.#end())
-    req.on('close', () => req.complete || this.#fail(new ClientLeft()))
     awaited.add(this)
   }
 
@@ -66,7 +65,8 @@ class Reading {
   check(nowAt: number): void {
     const { timeoutMs } = this.#bounds
     this.#givenUpAt ??= nowAt + timeoutMs
-    if (nowAt >= this.#givenUpAt) this.#fail(tooSlow(timeoutMs))
+    if (this.#req.destroyed && !this.#req.complete) this.#fail(new ClientLeft())
+    else if (nowAt >= this.#givenUpAt) this.#fail(tooSlow(timeoutMs))
   }
 
   #take(chunk: Buffer): void {

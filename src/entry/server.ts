@@ -106,16 +106,19 @@ export class DataServer {
       const { cors } = this.manners
       if (cors && isPreflight(req)) return void res.writeHead(204, cors.preflight(req)).end()
       const delivery = isPreflight(req) ? passPreflight(call, this.#house) : await handle(call, this.#house)
-      this.#accounts.settle(call, await this.#write(call, req, res, delivery))
+      const ending = this.#write(call, req, res, delivery)
+      this.#accounts.settle(call, ending instanceof Promise ? await ending : ending)
     } catch (error) {
       this.#refuse(req, res, call ?? this.#rough(req, res), error)
     }
   }
 
-  async #write(call: HttpCall, req: IncomingMessage, res: ServerResponse, delivery: Delivery): Promise<Ending> {
+  /** At once for what is in memory: a hit makes no promise that it does not need. */
+  #write(call: HttpCall, req: IncomingMessage, res: ServerResponse, delivery: Delivery): Ending | Promise<Ending> {
     if (delivery.kind === 'proxy') return proxyWeb(call, req, res, delivery, this.#passthrough, this.manners)
     const status = deliver(call, res, delivery, this.#house.cache, this.manners.cors)
-    return { status: typeof status === 'number' ? status : await status, outcome: delivery.outcome }
+    const ending = (status: number): Ending => ({ status, outcome: delivery.outcome })
+    return typeof status === 'number' ? ending(status) : status.then(ending)
   }
 
   /** Throws REQUEST_INVALID for shapes that two parsers could read in two ways, DRAINING while we shut down. */

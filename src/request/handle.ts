@@ -25,8 +25,7 @@ export async function handle(call: Call, house: House): Promise<Delivery> {
 
   // tenancy: credentials become a caller, a tenant, an identity.
   const admission = admit(call, route, policy, house)
-  const admitted = admission instanceof Promise ? await admission : admission
-  call.timings.auth = house.clock.now() - call.startedAt
+  const admitted = admission instanceof Promise ? await timed(admission, call, house) : admission
   if (route.mode === 'proxy')
     return passOn(call, route, admitted.caller, await takeRate(admitted.tenant, route.upstream, house), policy)
 
@@ -45,6 +44,13 @@ export async function handle(call: Call, house: House): Promise<Delivery> {
   // flight: join the one that asks this already, or lead it. The leader takes a rate token (and its tenant's slot) and
   // asks the upstream; everyone who waits is answered by the one answer.
   return fly(call, query, found, house)
+}
+
+/** A token that is not remembered takes its time; one that is takes none. */
+async function timed<T>(admission: Promise<T>, call: Call, house: House): Promise<T> {
+  const admitted = await admission
+  call.timings.auth = house.clock.now() - call.startedAt
+  return admitted
 }
 
 function remembered(entry: Entry, worth: Freshness, nowAt: number): Delivery {

@@ -42,11 +42,22 @@ function gather(rawHeaders: readonly string[]): Gathered {
   for (let i = 0; i < rawHeaders.length && seen.fault === null; i += 2) {
     const name = rawHeaders[i]!
     const value = rawHeaders[i + 1]!
-    if (!TOKEN.test(name)) seen.fault = 'A header name holds a character that names may not hold.'
+    // Names repeat from request to request, values do not.
+    if (!names.has(name) && !isName(name)) seen.fault = 'A header name holds a character that names may not hold.'
     else if (!FIELD_VALUE.test(value)) seen.fault = `The header ${name} holds a control character.`
     else take(seen, name, value)
   }
   return seen
+}
+
+/** Names that were found good; they are the clients' choice, so no more are remembered than this. */
+const names = new Set<string>()
+const MAX_NAMES = 1_000
+
+function isName(name: string): boolean {
+  if (!TOKEN.test(name)) return false
+  if (names.size < MAX_NAMES) names.add(name)
+  return true
 }
 
 function take(seen: Gathered, name: string, value: string): void {

@@ -100,6 +100,26 @@ describe('server.processes: 2', () => {
     }, 'a second process that serves')
   })
 
+  test('one that is born while the file is not valid runs by what the others run by', async () => {
+    await using broken = await startGateway(config({ server: { processes: 2, port: 0 } }))
+    const pids = childrenOf(broken.pid)
+    writeFileSync(broken.configFile, config({ server: { processes: 2, port: 0 }, routes: [queryRoute({ ttl: '2m' })] }))
+    await broken.logged((line) => line.msg === 'config reloaded')
+    writeFileSync(broken.configFile, 'nothing: sensible')
+    await broken.logged((line) => String(line.msg).includes('not valid'))
+    for (const pid of pids) process.kill(pid, 'SIGKILL')
+    await until(
+      () => broken.lines.filter(({ msg }) => String(msg).startsWith('a process died')).length === 2,
+      'the news',
+    )
+    await until(async () => {
+      const reply = await query(broken.url, token, { dataset: 'born late' }).catch(() => null)
+      return reply?.status === 200
+    }, 'an answer')
+    await until(() => childrenOf(broken.pid).length === 2, 'both being replaced')
+    assert.equal(await broken.stop(), 0)
+  })
+
   test('SIGTERM lets what runs in each finish, and ends with 0', async () => {
     await using leaving = await startGateway(config({ server: { processes: 2, port: 0 } }))
     const { promise: mayAnswer, resolve: answer } = Promise.withResolvers<void>()

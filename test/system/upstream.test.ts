@@ -292,14 +292,14 @@ describe('a retry', () => {
 
 describe('several addresses', () => {
   const twoOfThem = async (settings: Settings) => {
-    const origin = await startOrigin((_req, res) => void res.end('alive'))
+    await using opening = new AsyncDisposableStack()
+    const origin = opening.use(await startOrigin((_req, res) => void res.end('alive')))
     const dead = `http://127.0.0.1:${await freePort()}`
-    const gateway = await start([dead, origin.url], { retries: { attempts: 2, baseDelay: '1ms' }, ...settings })
-    const close = async () => {
-      await gateway[Symbol.asyncDispose]()
-      await origin[Symbol.asyncDispose]()
-    }
-    return { gateway, as: await client(gateway), [Symbol.asyncDispose]: close }
+    const retries = { attempts: 2, baseDelay: '1ms' }
+    const gateway = opening.use(await start([dead, origin.url], { retries, ...settings }))
+    const as = await client(gateway)
+    const open = opening.move()
+    return { gateway, as, [Symbol.asyncDispose]: () => open.disposeAsync() }
   }
 
   const OPENS = 'the refusals of the dead address open the breaker of the whole upstream'
