@@ -28,6 +28,7 @@ import { RedisLimiter } from './limits/limiter.redis.ts'
 import { compileAll } from './request/compiled.ts'
 import type { House } from './request/house.ts'
 import type { Landing } from './request/landing.ts'
+import { Gauges } from './request/measure.ts'
 import { accessLog } from './telemetry/access.ts'
 import { TenantLabels } from './telemetry/labels.ts'
 import type { Log } from './telemetry/log.ts'
@@ -144,22 +145,14 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
     opening.defer(() => data.drain())
     await data.listen()
   }
-  const gauges = setInterval(() => void measure(), GAUGES_MS)
-  gauges.unref()
-  opening.defer(() => clearInterval(gauges))
-  async function measure(): Promise<void> {
-    const { nearBytes, nearEntries, far: farStats } = cache.stats()
-    metrics.cacheBytes.set({ tier: 'near' }, nearBytes)
-    metrics.cacheEntries.set({ tier: 'near' }, nearEntries)
-    if (farStats.bytes !== undefined) metrics.cacheBytes.set({ tier: 'far' }, farStats.bytes)
-    if (farStats.entries !== undefined) metrics.cacheEntries.set({ tier: 'far' }, farStats.entries)
-    for (const upstream of current.upstreams.values()) {
-      const { name, urls } = upstream.state()
-      metrics.upstreamHealthy.set({ upstream: name }, urls.filter((url) => url.healthy).length)
-    }
+  const gauges = new Gauges(house)
+  const measure = async () => {
+    gauges.measure(current, census.size)
     if (doors.data) metrics.connections.set(await data.connections())
   }
   await measure()
+  const measuring = setInterval(() => void measure(), GAUGES_MS)
+  opening.defer(() => clearInterval(measuring))
 
   const open = opening.move() // from here on the caller owns it
   let closing: Promise<void> | undefined // a second close waits for the first
@@ -173,7 +166,7 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
       data.manners = mannersOf(next)
       log.level = next.telemetry.logLevel
       current = after
-      void before.closeUnused(after)
+      before.closeUnused(after).catch((err) => log.error({ err }, 'what a reload left unused did not close'))
       return fixedChanges(before.policy.config, next)
     },
     [Symbol.asyncDispose]: () => {
@@ -203,7 +196,7 @@ function openStore(config: Config, metrics: Metrics, log: Log, opening: AsyncDis
         if (up) log.info('the store is up')
         else log.warn({ reason }, 'the store is down; going on without it')
       },
-      onCall: (op, seconds) => metrics.storeSeconds.observe({ op }, seconds),
+      onCall: (op, seconds) => metrics.storeSeconds.observe(op, seconds),
     },
   )
   return opening.use(store)

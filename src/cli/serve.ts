@@ -55,12 +55,14 @@ function readOrRefuse(file: string) {
 /** The verb: serves until SIGTERM or SIGINT, drains, and ends with exit code 0. */
 export async function runServe(configFile: string): Promise<number> {
   if (cluster.isWorker) return runWorker()
-  const serving = await serve({ configFile })
-  process.on('SIGHUP', () => void serving.reload())
-  await new Promise<void>((resolve) => {
+  // Heard from the start on: whoever reads "listening" may end us before the next line has run.
+  const asked = new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve)
     process.once('SIGINT', resolve)
   })
+  const serving = await serve({ configFile })
+  process.on('SIGHUP', () => void serving.reload())
+  await asked
   process.once('SIGINT', () => process.exit(130)) // a second Ctrl-C does not wait
   await serving.close()
   return 0

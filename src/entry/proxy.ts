@@ -39,7 +39,11 @@ export async function proxyWeb(
       guard.head(status)
       dress(headers)
     }
-    return passthrough.web(req, res, { ...passOf(call, delivery, guard.url, onDone), onHead, signal: upload.signal })
+    return passthrough.web(req, res, {
+      ...passOf(call, delivery, guard.url, onDone),
+      onHead,
+      ...(upload.signal && { signal: upload.signal }),
+    })
   })
   return endingOf(end, delivery)
 }

@@ -34,12 +34,18 @@ export async function compileAll(
     const kept = old && isDeepStrictEqual(old.upstreams[name], settings) ? before!.upstreams.get(name) : undefined
     upstreams.set(name, kept ?? openUpstream(name, settings, deps))
   }
-  const policy = compilePolicy(config, tenancy, upstreams)
   const close = async (used: ReadonlySet<Upstream>, keepTenancy: boolean) => {
     if (!keepTenancy) tenancy.close()
     await Promise.all(
       [...upstreams.values()].filter((upstream) => !used.has(upstream)).map((upstream) => upstream.close()),
     )
+  }
+  let policy: Policy
+  try {
+    policy = compilePolicy(config, tenancy, upstreams)
+  } catch (error) {
+    await close(new Set(before?.upstreams.values()), isSameTenancy) // what was opened for nothing
+    throw error
   }
   return {
     policy,
@@ -106,7 +112,7 @@ function noteUpstream(event: UpstreamEvent, metrics: Metrics, log: Log): void {
   const { upstream } = event
   if (event.kind === 'attempt') {
     metrics.upstreamRequests.inc({ upstream, status: event.status === null ? 'error' : `${event.status}` })
-    metrics.upstreamSeconds.observe({ upstream }, event.tookMs / 1_000)
+    metrics.upstreamSeconds.observe(upstream, event.tookMs / 1_000)
   } else if (event.kind === 'breaker') {
     metrics.breakerState.set({ upstream }, BREAKER_STATES[event.state])
     log.warn({ upstream, state: event.state, retryAt: event.retryAt }, 'the breaker of an upstream changed')

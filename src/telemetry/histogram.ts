@@ -39,12 +39,15 @@ export class HotHistogram {
   readonly type = 'histogram'
   readonly aggregator = 'sum'
   readonly #buckets: readonly number[]
+  readonly #labelNames: readonly string[]
   readonly #cells = new Map<string, Cell>()
+  readonly #byValue = new Map<string, Cell>()
 
   constructor(options: HistogramOptions, registry: Registry) {
     this.name = options.name
     this.help = options.help
     this.#buckets = options.buckets
+    this.#labelNames = options.labelNames
     registry.registerMetric(this as unknown as Parameters<Registry['registerMetric']>[0])
   }
 
@@ -56,6 +59,16 @@ export class HotHistogram {
     return cell
   }
 
+  /** By the value of the one label, for metrics that have just one. */
+  observe(value: string, seconds: number): void {
+    let cell = this.#byValue.get(value)
+    if (!cell) {
+      cell = this.cell({ [this.#labelNames[0]!]: value })
+      this.#byValue.set(value, cell)
+    }
+    cell.observe(seconds)
+  }
+
   /** What prom-client's registry asks of a metric. Buckets are cumulative, as the exposition format wants them. */
   async get(): Promise<{ name: string; help: string; type: string; aggregator: string; values: Sample[] }> {
     const values = [...this.#cells.values()].flatMap((cell) => samples(this.name, cell, this.#buckets))
@@ -64,6 +77,7 @@ export class HotHistogram {
 
   reset(): void {
     this.#cells.clear()
+    this.#byValue.clear()
   }
 }
 

@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, type Registry } from 'prom-client'
 import { HotHistogram } from './histogram.ts'
 
 /** How a request ended. Closed on purpose: a label's values are a promise to every dashboard. */
@@ -43,13 +43,15 @@ export function createMetrics(registry: Registry) {
       labelNames: ['upstream', 'status'] as const,
       registers,
     }),
-    upstreamSeconds: new Histogram({
-      name: 'sluice_upstream_duration_seconds',
-      help: 'From asking an upstream to the last byte of its answer.',
-      labelNames: ['upstream'] as const,
-      buckets: SECONDS,
-      registers,
-    }),
+    upstreamSeconds: new HotHistogram(
+      {
+        name: 'sluice_upstream_duration_seconds',
+        help: 'From asking an upstream to the last byte of its answer.',
+        labelNames: ['upstream'],
+        buckets: SECONDS,
+      },
+      registry,
+    ),
     upstreamRetries: new Counter({
       name: 'sluice_upstream_retries_total',
       help: 'Attempts beyond the first.',
@@ -92,6 +94,17 @@ export function createMetrics(registry: Registry) {
       labelNames: ['scope'] as const,
       registers,
     }),
+    flightOverflows: new Counter({
+      name: 'sluice_flight_overflows_total',
+      help: 'Flights that could not be shared because too many were in the air.',
+      registers,
+    }),
+    processes: new Gauge({
+      name: 'sluice_processes',
+      help: 'Gateway processes that share the store, as last known.',
+      aggregator: 'max',
+      registers,
+    }),
     takeovers: new Counter({
       name: 'sluice_flight_takeovers_total',
       help: 'Flights taken over from a leader that went silent.',
@@ -117,13 +130,15 @@ export function createMetrics(registry: Registry) {
       aggregator: 'min',
       registers,
     }),
-    storeSeconds: new Histogram({
-      name: 'sluice_store_duration_seconds',
-      help: 'Calls to the shared store.',
-      labelNames: ['op'] as const,
-      buckets: [0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1],
-      registers,
-    }),
+    storeSeconds: new HotHistogram(
+      {
+        name: 'sluice_store_duration_seconds',
+        help: 'Calls to the shared store.',
+        labelNames: ['op'],
+        buckets: [0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1],
+      },
+      registry,
+    ),
     configReloads: new Counter({
       name: 'sluice_config_reloads_total',
       help: 'Config reloads, by result.',

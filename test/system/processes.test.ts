@@ -101,9 +101,10 @@ describe('server.processes: 2', () => {
   })
 
   test('one that is born while the file is not valid runs by what the others run by', async () => {
-    await using broken = await startGateway(config({ server: { processes: 2, port: 0 } }))
+    const server = { processes: 2, port: await freePort() }
+    await using broken = await startGateway(config({ server }))
     const pids = childrenOf(broken.pid)
-    writeFileSync(broken.configFile, config({ server: { processes: 2, port: 0 }, routes: [queryRoute({ ttl: '2m' })] }))
+    writeFileSync(broken.configFile, config({ server, routes: [queryRoute({ ttl: '2m' })] }))
     await broken.logged((line) => line.msg === 'config reloaded')
     writeFileSync(broken.configFile, 'nothing: sensible')
     await broken.logged((line) => String(line.msg).includes('not valid'))

@@ -1,4 +1,3 @@
-import CircuitBreaker from 'opossum'
 import type { Bus } from '../bus.ts'
 import { StoreUnavailable } from '../errors.ts'
 import { RedisBus } from './bus.ts'
@@ -11,6 +10,11 @@ export interface StoreEvents {
   /** Every guarded call, for `sluice_store_duration_seconds{op}`. */
   onCall?: (op: string, seconds: number, failed: boolean) => void
 }
+
+/** Calls that failed one after the other until the store counts as down: a slow moment is not an outage. */
+const MAX_FAILURES_IN_ROW = 5
+
+const DOWN = new Error('the store is down')
 
 type Work<T> = (redis: RedisClient) => Promise<T>
 
@@ -28,11 +32,12 @@ export class RedisStore {
   readonly #control: RedisClient
   readonly #bulk: RedisClient
   readonly #bus: RedisBus
-  readonly #breaker: CircuitBreaker<[() => Promise<unknown>], unknown>
   readonly #events: StoreEvents
   readonly #heartbeat: NodeJS.Timeout
   readonly #beatKey: string
+  /** Nothing is asked of a store that is down, but for the heartbeat. */
   #up = false
+  #failuresInRow = 0
   #closed = false
 
   constructor(place: RedisPlace, events: StoreEvents = {}) {
@@ -43,16 +48,6 @@ export class RedisStore {
     this.#bulk = connectCommands(place)
     this.#bus = new RedisBus(connectSubscriber(place), this.#control, this.keys.channel)
     this.bus = this.#bus
-    this.#breaker = new CircuitBreaker((work: () => Promise<unknown>) => work(), {
-      timeout: false, // ioredis' commandTimeout ends each command
-      volumeThreshold: 5,
-      errorThresholdPercentage: 50,
-      rollingCountTimeout: 5_000,
-      rollingCountBuckets: 5,
-      resetTimeout: HEARTBEAT_MS,
-      enableSnapshots: false,
-      errorFilter: isAnswer,
-    })
     this.#heartbeat = setInterval(() => void this.#beat(), HEARTBEAT_MS)
     this.#heartbeat.unref()
     this.#control.on('ready', () => void this.#beat())
@@ -74,25 +69,36 @@ export class RedisStore {
   }
 
   async #guard<T>(op: string, work: () => Promise<T>): Promise<T> {
+    if (!this.#up) throw new StoreUnavailable(op, DOWN)
     const startedAt = performance.now()
     try {
-      const result = (await this.#breaker.fire(work)) as T
+      const result = await work()
+      this.#failuresInRow = 0
       this.#events.onCall?.(op, (performance.now() - startedAt) / 1_000, false)
       return result
     } catch (cause) {
       this.#events.onCall?.(op, (performance.now() - startedAt) / 1_000, true)
+      this.#note(cause as Error)
       throw new StoreUnavailable(op, cause)
     }
+  }
+
+  /** The breaker: so many failures without a success between them, and nobody pays for another until a beat got through. */
+  #note(cause: Error): void {
+    if (isAnswer(cause)) return
+    this.#failuresInRow++
+    if (this.#failuresInRow >= MAX_FAILURES_IN_ROW) this.#setUp(false, String(cause))
   }
 
   async #beat(): Promise<void> {
     if (this.#closed) return
     try {
       // A write: a replica that answers but takes nothing would otherwise be up at each beat and down at each request.
-      await this.run('ping', (redis) => redis.set(this.#beatKey, '1', 'PX', 10 * HEARTBEAT_MS))
+      await this.#control.set(this.#beatKey, '1', 'PX', 10 * HEARTBEAT_MS)
+      this.#failuresInRow = 0
       this.#setUp(true, 'answers')
     } catch (error) {
-      this.#setUp(false, String((error as Error).cause ?? error))
+      this.#setUp(false, String(error))
     }
   }
 
@@ -116,7 +122,6 @@ export class RedisStore {
     if (this.#closed) return
     this.#closed = true
     clearInterval(this.#heartbeat)
-    this.#breaker.shutdown()
     this.#bus.close()
     this.#control.disconnect()
     this.#bulk.disconnect()
