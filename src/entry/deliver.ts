@@ -5,6 +5,7 @@ import { acceptedCodings } from '../cache/coding.ts'
 import { notModified } from '../cache/conditional.ts'
 import type { Entry } from '../cache/entry.ts'
 import type { FlatHeaders } from '../kernel/exchange.ts'
+import { noteStreamed } from '../kernel/young-memory.ts'
 import { rateHeaders } from '../limits/headers.ts'
 import type { Delivery } from '../request/delivery.ts'
 import { endToEnd } from '../upstream/hop-by-hop.ts'
@@ -62,7 +63,10 @@ async function deliverStream(
 
 async function* rest(read: Buffer[], body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   for (let chunk = read.shift(); chunk; chunk = read.shift()) yield chunk
-  yield* body
+  for await (const chunk of body) {
+    noteStreamed(chunk.length)
+    yield chunk
+  }
 }
 
 /** The hit path: one head, one end, and no copy of the body. */

@@ -1,7 +1,7 @@
 import { decodeUpstream } from '../cache/coding.ts'
-import { storedHeaders } from '../cache/storable.ts'
 import { Refusal } from '../kernel/errors.ts'
 import type { FlatHeaders } from '../kernel/exchange.ts'
+import { endToEnd } from '../upstream/hop-by-hop.ts'
 import type { Reply } from '../upstream/upstream.ts'
 import type { Fetched } from './fetched.ts'
 import type { House } from './house.ts'
@@ -35,12 +35,26 @@ async function whole(reply: Reply, body: Buffer, query: Query, computeMs: number
     kind: 'whole',
     status: reply.status,
     received: reply.headers,
-    headers: storedHeaders(reply.headers),
+    headers: deliverable(reply.headers),
     cookies: valuesOf(reply.headers, 'set-cookie').flatMap((value) => ['set-cookie', value]),
     body: coding === '' ? body : await decoded(coding, body, query),
     computeMs,
     framed: reply.framed,
   }
+}
+
+/** Made anew with each delivery, or kept apart for the one client they are for. */
+const MADE_HERE = new Set(['content-length', 'content-encoding', 'set-cookie', 'x-request-id'])
+
+/** An answer's own headers, names in lower case: also those that no stored answer may have, such as Retry-After. */
+function deliverable(received: FlatHeaders): FlatHeaders {
+  const headers: FlatHeaders = []
+  const passed = endToEnd(received)
+  for (let i = 0; i < passed.length; i += 2) {
+    const name = passed[i]!.toLowerCase()
+    if (!MADE_HERE.has(name)) headers.push(name, passed[i + 1]!)
+  }
+  return headers
 }
 
 /** We ask for no coding; an upstream that sends one all the same must have sent it whole, and not a bomb. */

@@ -8,7 +8,7 @@ export type Fetched =
       status: number
       /** As received: what may be stored is decided by the cache's rules. */
       received: FlatHeaders
-      /** Free of connection headers, cookies, codings. */
+      /** As they are delivered when the answer is not stored. */
       headers: FlatHeaders
       cookies: FlatHeaders
       /** In no coding. */

@@ -1,7 +1,7 @@
 import { encodeBody } from '../cache/coding.ts'
 import { type Entry, etagOf, type Found, type Ticket } from '../cache/entry.ts'
 import { drawTtlMs, freshness } from '../cache/freshness.ts'
-import { storable } from '../cache/storable.ts'
+import { storable, storedHeaders } from '../cache/storable.ts'
 import type { Landing as FleetLanding, Lease } from '../flight/fleet.ts'
 import { randomToken } from '../kernel/digest.ts'
 import { Refusal, StoreUnavailable } from '../kernel/errors.ts'
@@ -181,7 +181,7 @@ async function entryOf(fetched: Whole, query: Query, house: House): Promise<Entr
   })
   return {
     status: 200,
-    headers: fetched.headers,
+    headers: storedHeaders(fetched.received),
     coding,
     body,
     rawBytes: fetched.body.length,

@@ -130,14 +130,15 @@ export class Attempt {
   }
 
   #wireEnded(end: WireEnd): void {
-    const { limit, limitIsUpstreams, target } = this.#parts
+    const { limit, limitIsUpstreams, target, targets } = this.#parts
     const facts = {
       status: this.#wire.status,
       tooSlow: limit.expired && limitIsUpstreams,
       aborted: limit.signal.aborted,
     }
     target.line.leave()
-    this.#report(verdictOfAsk(end, facts))
+    const isElsewhere = end.how === 'failed' && !this.sent && targets.hasOther(target)
+    this.#report(isElsewhere ? 'unknown' : verdictOfAsk(end, facts))
     if (this.#handedOver) limit.end()
   }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FlatHeaders } from '../kernel/exchange.ts'
+import { noteStreamed } from '../kernel/young-memory.ts'
 import { endToEnd, passableTrailers } from './hop-by-hop.ts'
 
 export interface RelayOptions {
@@ -30,6 +31,7 @@ export function relay(answer: IncomingMessage, res: ServerResponse, { method, on
   let begun = false
   answer.on('data', (chunk: Buffer) => {
     begun = true
+    noteStreamed(chunk.length)
     if (chunk.length === lengthBytes)
       res.end(chunk) // head and body in one write
     else if (!res.write(chunk)) answer.pause()

@@ -70,6 +70,11 @@ export class Targets {
     return target.health.isHealthy(this.#clock.now())
   }
 
+  /** A dead address beside a living one is this balance's concern, and says nothing of the upstream. */
+  hasOther(target: Target): boolean {
+    return this.all.some((other) => other !== target && this.isHealthy(other))
+  }
+
   note(target: Target, news: HealthNews): void {
     const before = this.isHealthy(target)
     if (news === 'refused') target.health.refused(this.#clock.now())

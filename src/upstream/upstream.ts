@@ -134,7 +134,8 @@ export class Upstream {
       target.busy--
       if (pass.failure === 'unreachable') this.#targets.note(target, 'refused')
       else if (pass.status !== null) this.#targets.note(target, 'worked')
-      const verdict = verdictOfPass(pass)
+      const isElsewhere = pass.failure === 'unreachable' && this.#targets.hasOther(target)
+      const verdict = isElsewhere ? 'unknown' : verdictOfPass(pass)
       permit.end(verdict)
       this.#done(tenant, { target, status: pass.status, verdict, startedAt })
     }

@@ -9,6 +9,7 @@ import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { Refusal } from '../kernel/errors.ts'
 import type { FlatHeaders } from '../kernel/exchange.ts'
+import { noteStreamed } from '../kernel/young-memory.ts'
 import { type Connections, whenConnected } from './connections.ts'
 import type { Pass } from './pass.ts'
 import { relay } from './relay.ts'
@@ -112,6 +113,7 @@ export class WebPass {
     const lengthBytes = Number(req.headers['content-length'] ?? -1)
     this.#bodyBegun = true
     this.#onData = (chunk) => {
+      noteStreamed(chunk.length)
       if (chunk.length === lengthBytes)
         request.end(chunk) // head and body in one write
       else if (!request.write(chunk)) req.pause()
