@@ -26,16 +26,33 @@ export function readBody(req: IncomingMessage, bounds: BodyBounds, goOn: () => v
   return new Promise((resolve, reject) => void new Reading(req, bounds, resolve, reject))
 }
 
-/** Bodies on their way: one clock for all, because a timer for each would cost more than reading most of them. */
-const awaited = new Set<Reading>()
+/**
+ * Bodies on their way, as a ring that each is tied into: one clock for all, because a timer for each would cost more than
+ * reading most of them, and no Set, whose tables outlive the collections of the young generation when it grows and
+ * shrinks with every request.
+ */
+interface Link {
+  before: Link
+  after: Link
+}
+
+const awaited = {} as Link
+awaited.before = awaited
+awaited.after = awaited
 
 setInterval(() => {
   const nowAt = performance.now()
-  for (const reading of awaited) reading.check(nowAt)
+  for (let link = awaited.after; link !== awaited; ) {
+    const { after } = link // the check may untie it
+    ;(link as Reading).check(nowAt)
+    link = after
+  }
 }, 50).unref()
 
 /** One body on its way. */
-class Reading {
+class Reading implements Link {
+  before: Link
+  after: Link
   readonly #req: IncomingMessage
   readonly #bounds: BodyBounds
   readonly #resolve: (body: Buffer) => void
@@ -58,7 +75,10 @@ class Reading {
     this.#reject = reject
     req.on('data', (chunk: Buffer) => this.#take(chunk))
     req.on('end', () => this.#end())
-    awaited.add(this)
+    this.before = awaited.before
+    this.after = awaited
+    this.before.after = this
+    awaited.before = this
   }
 
   /** Called now and then while the body has not come. */
@@ -79,13 +99,21 @@ class Reading {
     }
   }
 
+  /** Twice does no harm. */
+  #untie(): void {
+    this.before.after = this.after
+    this.after.before = this.before
+    this.before = this
+    this.after = this
+  }
+
   #end(): void {
-    awaited.delete(this)
+    this.#untie()
     this.#resolve(this.#rest ? Buffer.concat(this.#rest, this.#bytes) : (this.#first ?? EMPTY))
   }
 
   #fail(error: Error): void {
-    awaited.delete(this)
+    this.#untie()
     this.#req.removeAllListeners('data')
     this.#first = null
     this.#rest = null
