@@ -16,7 +16,8 @@ type Whole = Extract<Fetched, { kind: 'whole' }>
 
 /**
  * The leader's part: look once more, take the right to go upstream, ask, store, tell the fleet.
- * `lease` is null when the store is away: then this process flies alone and keeps the answer in its own tier.
+ * @param lease null where no fleet is led: the store is away, or one caller asks for itself (bypass, hit-for-miss)
+ * @param than see pilot
  */
 export async function lead(
   query: Query,

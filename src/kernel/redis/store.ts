@@ -14,6 +14,9 @@ export interface StoreEvents {
 /** Calls that failed one after the other until the store counts as down: a slow moment is not an outage. */
 const MAX_FAILURES_IN_ROW = 5
 
+/** The first look after a store that stopped answering. */
+const FIRST_PROBE_MS = 25
+
 const DOWN = new Error('the store is down')
 
 type Work<T> = (redis: RedisClient) => Promise<T>
@@ -87,7 +90,18 @@ export class RedisStore {
   #note(cause: Error): void {
     if (isAnswer(cause)) return
     this.#failuresInRow++
-    if (this.#failuresInRow >= MAX_FAILURES_IN_ROW) this.#setUp(false, String(cause))
+    if (this.#failuresInRow < MAX_FAILURES_IN_ROW || !this.#up) return
+    this.#setUp(false, String(cause))
+    this.#probe(FIRST_PROBE_MS)
+  }
+
+  /** A server that stalled for a moment is asked again soon, one that stays away less and less often. */
+  #probe(inMs: number): void {
+    if (inMs >= HEARTBEAT_MS) return // the heartbeat goes on anyway
+    setTimeout(async () => {
+      await this.#beat()
+      if (!this.#up) this.#probe(2 * inMs)
+    }, inMs).unref()
   }
 
   async #beat(): Promise<void> {
