@@ -28,7 +28,7 @@ export async function serve({ configFile }: { configFile: string }): Promise<Ser
       : await openProcesses(config, { log, writeLine })
   const reload = () => reloadFrom(configFile, gateway, log)
   const watcher = watchConfig(configFile, () => void reload())
-  log.info({ url: gateway.url, adminUrl: gateway.adminUrl, pid: process.pid }, 'listening')
+  log.info({ url: gateway.url, adminUrl: gateway.adminUrl }, 'listening')
   log.flush()
   return {
     url: gateway.url!,
