@@ -33,6 +33,9 @@ export interface ServerOptions {
 /** Longer than the idle time of the usual load balancers (60 s), or they would write into a closing connection. */
 const KEEP_ALIVE_MS = 75_000
 
+/** Room for a token of 100 KB, so that it is refused as the token it is (401, with its reason) and not by the parser. */
+const MAX_HEAD_BYTES = 128 * 1024
+
 /** A request that was refused may go on sending this long; reading it lets the client see its answer. */
 const LINGER_MS = 2_000
 
@@ -57,7 +60,7 @@ export class DataServer {
     this.#options = options
     this.manners = manners
     this.#server = createServer({
-      maxHeaderSize: 32 * 1024,
+      maxHeaderSize: MAX_HEAD_BYTES,
       headersTimeout: options.headersTimeoutMs,
       requestTimeout: 0, // bodies have their own clock: server.bodyTimeout where they are read, an idle limit where they stream
       keepAliveTimeout: KEEP_ALIVE_MS,

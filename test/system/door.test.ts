@@ -172,15 +172,15 @@ describe('a request that two parsers could read in two ways', () => {
     assert.equal(await gateway.metric('sluice_refusals_total', { code: 'REQUEST_INVALID' }), countBefore + 1)
   })
 
-  test('is one with more than 32 KiB of headers: HEADERS_TOO_LARGE', async () => {
+  test('is one with more than 128 KiB of headers: HEADERS_TOO_LARGE', async () => {
     for (const fields of [
-      `X-A: ${'a'.repeat(40_000)}\r\n`,
-      Array.from({ length: 500 }, (_, n) => `X-${n}: ${'a'.repeat(80)}\r\n`).join(''),
+      `X-A: ${'a'.repeat(140_000)}\r\n`,
+      Array.from({ length: 1_500 }, (_, n) => `X-${n}: ${'a'.repeat(90)}\r\n`).join(''),
     ]) {
       const [answer] = answersIn(await talk(gateway.url, get('/open/x', HOST + fields)))
       assertProblem(answer!, 431, 'HEADERS_TOO_LARGE')
     }
-    const [answer] = answersIn(await talk(gateway.url, get(`/open/${'a'.repeat(40_000)}`)))
+    const [answer] = answersIn(await talk(gateway.url, get(`/open/${'a'.repeat(140_000)}`)))
     assertProblem(answer!, 431, 'HEADERS_TOO_LARGE')
   })
 

@@ -453,9 +453,11 @@ describe('a token at the real door', () => {
     })
   }
 
-  test('of 100 KB is refused before it is read', async () => {
+  test('of 100 KB is TOKEN_INVALID, counted, before anything in it is read', async () => {
+    const countBefore = await refusals(gateway, 'TOKEN_INVALID')
     const reply = await get(gateway, bearer(signed({ ...good, pad: 'x'.repeat(75_000) })))
-    assert.deepEqual([reply.status, JSON.parse(reply.body).code], [431, 'HEADERS_TOO_LARGE'])
+    assert.deepEqual([reply.status, JSON.parse(reply.body).code], [401, 'TOKEN_INVALID'])
+    assert.equal((await refusals(gateway, 'TOKEN_INVALID')) - countBefore, 1)
   })
 
   test('is told nobody, neither in a log nor in an answer', async () => {
