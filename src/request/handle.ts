@@ -34,7 +34,8 @@ export async function handle(call: Call, house: House): Promise<Delivery> {
   call.facts.key = query.question.key
 
   // cache: fresh is delivered, stale is delivered while one refresh flies, a marker says that flights are of no use here.
-  const found = query.question.bypass === null ? await recall(call, query, house) : null
+  const recalled = query.question.bypass === null ? recall(call, query, house) : null
+  const found = recalled instanceof Promise ? await recalled : recalled
   const worth = found?.kind === 'entry' ? freshness(found.entry, call.startedAt) : 'expired'
   if (found?.kind === 'entry' && (worth === 'fresh' || worth === 'stale')) {
     if (shouldRefresh(found.entry, worth, query, call.startedAt, house)) refresh(query, found.entry, house)

@@ -6,7 +6,7 @@ import type { Query } from './query.ts'
 
 /** What the tiers hold: the process's own without waiting, then the far one. A store that is away is a miss (DESIGN 8). */
 export function recall(call: Call, query: Query, house: House): Found | Promise<Found> {
-  const near = house.cache.peek(query.place.key)
+  const near = house.cache.peek(query.question.key)
   return near ?? recallFar(call, query, house)
 }
 
