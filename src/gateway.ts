@@ -214,4 +214,5 @@ function mannersOf({ server }: Config): Manners {
 }
 
 /** An address to paste into a browser. */
-const urlHost = (host: string): string => (host === '0.0.0.0' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host)
+export const urlHost = (host: string): string =>
+  host === '0.0.0.0' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host

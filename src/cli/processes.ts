@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { AggregatorRegistry, Registry } from 'prom-client'
 import type { Config } from '../config/schema.ts'
-import { type Gateway, openGateway } from '../gateway.ts'
+import { type Gateway, openGateway, urlHost } from '../gateway.ts'
 import { createLog, type Log, type LogParts } from '../telemetry/log.ts'
 import { takeOver } from './reload.ts'
 
@@ -40,7 +40,7 @@ export async function openProcesses(config: Config, { log, writeLine }: LogParts
   })
   const port = await crew.start()
   return {
-    url: `http://${config.server.host === '0.0.0.0' ? '127.0.0.1' : config.server.host}:${port}`,
+    url: `http://${urlHost(config.server.host)}:${port}`,
     adminUrl: gateway.adminUrl,
     reload: async (next) => {
       const needRestart = await gateway.reload(next)

@@ -12,7 +12,7 @@ import type { Passthrough } from '../upstream/passthrough.ts'
 import { originForm, requestFault } from '../upstream/request-fault.ts'
 import type { Accounts, Ending } from './account.ts'
 import { ClientLeft } from './client-left.ts'
-import { isPreflight } from './cors.ts'
+import { type Cors, isPreflight } from './cors.ts'
 import { deliver } from './deliver.ts'
 import { HttpCall, type LeftEvents } from './http-call.ts'
 import type { Manners } from './manners.ts'
@@ -107,13 +107,19 @@ export class DataServer {
       call = this.#call(req, res as unknown as LeftEvents, target, goOn)
       if (isOwn(call.path)) return own(call, res, this)
       const { cors } = this.manners
-      if (cors && isPreflight(req)) return void res.writeHead(204, cors.preflight(req)).end()
+      if (cors && isPreflight(req)) return this.#answerPreflight(call, res, cors)
       const delivery = isPreflight(req) ? passPreflight(call, this.#house) : await handle(call, this.#house)
       const ending = this.#write(call, req, res, delivery)
       this.#accounts.settle(call, ending instanceof Promise ? await ending : ending)
     } catch (error) {
       this.#refuse(req, res, call ?? this.#rough(req, res), error)
     }
+  }
+
+  #answerPreflight(call: HttpCall, res: ServerResponse, cors: Cors): void {
+    call.facts.route = 'preflight'
+    res.writeHead(204, [...cors.preflight(call.incoming), 'x-request-id', call.id]).end()
+    this.#accounts.settle(call, { status: 204, outcome: 'bypassed' })
   }
 
   /** At once for what is in memory: a hit makes no promise that it does not need. */
