@@ -184,7 +184,7 @@ export class Upstream {
       const attempt = this.#attempt(ask, limit, permit, tried)
       await attempt.run()
       this.#noteWait(attempt.reply)
-      const delayMs = this.#retryDelayMs(ask, attempt, n, limit)
+      const delayMs = this.#movesOn(attempt, tried) ? 0 : this.#retryDelayMs(ask, attempt, n, limit)
       if (delayMs === null) return attempt
       if (attempt.reply) attempt.reply.body.destroy()
       this.#emit({ kind: 'retry', url: attempt.target.url.href, attempt: n, delayMs })
@@ -206,6 +206,14 @@ export class Upstream {
       limitIsUpstreams: ask.timeoutMs >= this.#options.timeoutMs,
       onDone: (done) => this.#done(ask.tenant, done),
     })
+  }
+
+  /**
+   * Nothing was sent to a dead address, and another one is alive: that is no retry but the balance at work, so it neither
+   * waits nor draws on the budget. Each address is tried once.
+   */
+  #movesOn({ reply, sent, target }: Attempt, tried: ReadonlySet<Target>): boolean {
+    return !reply && !sent && tried.size < this.#targets.all.length && this.#targets.hasOther(target)
   }
 
   /** Null: what this attempt brought is the answer. */
