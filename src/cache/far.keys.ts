@@ -40,8 +40,8 @@ export class FarKeys {
   /** Global, tenant, each tag of the tenant's own and of everybody's; always in this order. */
   generations({ tenant, tags }: Place): string[] {
     if (tags.length > MAX_TAGS) throw new RangeError(`a place has at most ${MAX_TAGS} tags, this one ${tags.length}`)
-    const keys = [this.#keys.besideTenant(tenant, 'generation'), this.#tenant(tenant)]
-    for (const tag of tags) keys.push(this.#tag(tenant, tag), this.#keys.besideTenant(tenant, 'tag', short(tag)))
+    const keys = [this.#keys.of(tenant, 'generation'), this.#tenant(tenant)]
+    for (const tag of tags) keys.push(this.#tag(tenant, tag), this.#keys.of(tenant, 'tag', short(tag)))
     return keys
   }
 

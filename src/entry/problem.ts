@@ -1,5 +1,6 @@
 import { REFUSALS, type Refusal, type RefusalCode } from '../kernel/errors.ts'
 import type { FlatHeaders } from '../kernel/exchange.ts'
+import { retryAfterSeconds } from '../limits/headers.ts'
 
 /** Where a problem's `type` points: a section of docs/errors.md per code. */
 export const ERRORS_PAGE = 'https://github.com/sluice-gateway/sluice/blob/main/docs/errors.md'
@@ -25,7 +26,7 @@ export function problemOf(refusal: Refusal, requestId: string): Problem {
   const headers = ['content-type', 'application/problem+json', 'cache-control', 'no-store', ...refusal.headers]
   const challenge = challengeOf(code)
   if (challenge) headers.push('www-authenticate', challenge)
-  const retryAfter = retryAfterSeconds(refusal)
+  const retryAfter = retryAfterOf(refusal)
   if (retryAfter !== undefined) headers.push('retry-after', `${retryAfter}`)
   return { status, headers, body }
 }
@@ -40,8 +41,8 @@ function challengeOf(code: RefusalCode): string | undefined {
   return undefined
 }
 
-/** Every 429 and 503 says when to come again (CONTRACT 4); rounded up, at least a second. */
-function retryAfterSeconds({ status, retryAfterMs }: Refusal): number | undefined {
-  if (retryAfterMs !== undefined) return Math.max(1, Math.ceil(retryAfterMs / 1_000))
+/** Every 429 and 503 says when to come again (CONTRACT 4). */
+function retryAfterOf({ status, retryAfterMs }: Refusal): number | undefined {
+  if (retryAfterMs !== undefined) return retryAfterSeconds(retryAfterMs)
   return status === 429 || status === 503 ? 1 : undefined
 }

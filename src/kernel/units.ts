@@ -4,7 +4,6 @@ const MS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d
 const BYTES: Record<string, number> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }
 
 export const DURATION_UNITS = Object.keys(MS)
-export const SIZE_UNITS = Object.keys(BYTES)
 
 /** '250ms' → 250; undefined when it is not a duration. */
 export const parseDurationMs = (text: string): number | undefined => parse(text, MS)

@@ -7,10 +7,8 @@ import { hash } from 'node:crypto'
 export interface KeySpace {
   /** `sluice:{t3}:entry:acme` for ('entry', 'acme'). The tag is the tenant's shard. */
   of(tenant: string, ...parts: string[]): string
-  /** One key per shard, for what concerns all tenants, in the order of the shards. */
+  /** One key per shard, for what concerns all tenants. `of(tenant, ...)` with the same parts is the one beside a tenant. */
   everyShard(...parts: string[]): string[]
-  /** The key of `everyShard` that lies beside this tenant's. */
-  besideTenant(tenant: string, ...parts: string[]): string
   /** The one pub/sub channel of the fleet. */
   readonly channel: string
   readonly prefix: string
@@ -26,6 +24,5 @@ export function keySpace(prefix: string, shards: number): KeySpace {
     channel: `${prefix}news`,
     of: (tenant, ...parts) => [tag(shardOf(tenant)), ...parts].join(':'),
     everyShard: (...parts) => Array.from({ length: shards }, (_, shard) => [tag(shard), ...parts].join(':')),
-    besideTenant: (tenant, ...parts) => [tag(shardOf(tenant)), ...parts].join(':'),
   }
 }
