@@ -1,20 +1,11 @@
 import { promisify } from 'node:util'
 import * as zlib from 'node:zlib'
-import type { Coding } from '../kernel/exchange.ts'
+import { type Decode, type Encoded, encode, gunzip, unzstd } from '../kernel/coding.ts'
 import { acceptedCodings, fillCoding } from './accept.ts'
 import { compact } from './entry.ts'
 
+export { compress, decodeBody, isCompressed } from '../kernel/coding.ts'
 export { type Accepted, acceptedCodings } from './accept.ts'
-
-/** Below this, work in place: zstd takes 0.2 ms for 128 KiB, a hop to the thread pool costs more (facts/caching.md). */
-const SYNC_BYTES = 128 * 1024
-/** Below this a coding saves less than its header costs. */
-const MIN_BYTES = 1024
-
-export interface Encoded {
-  coding: Coding
-  body: Buffer
-}
 
 export interface EncodeFor {
   /** Of the client whose request fills. */
@@ -24,56 +15,13 @@ export interface EncodeFor {
 
 /** Puts a body into the one coding it is stored and mostly served in. */
 export async function encodeBody(raw: Buffer, { acceptEncoding, contentType }: EncodeFor): Promise<Encoded> {
-  const coding = fillCoding(acceptedCodings(acceptEncoding))
-  if (raw.length < MIN_BYTES || isCompressed(contentType)) return { coding: 'identity', body: compact(raw) }
-  const body = await compress(raw, coding)
-  return body.length < raw.length ? { coding, body: compact(body) } : { coding: 'identity', body: compact(raw) }
+  const { coding, body } = await encode(raw, fillCoding(acceptedCodings(acceptEncoding)), contentType)
+  return { coding, body: compact(body) }
 }
 
-const GZIP = { level: 1 } // 0.7 ms for 135 KB; level 6 takes 1.5 ms to save 13 % (facts/caching.md)
-const ZSTD = { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } }
-const gzip = promisify<zlib.InputType, zlib.ZlibOptions, Buffer>(zlib.gzip)
-const zstd = promisify<zlib.InputType, zlib.ZstdOptions, Buffer>(zlib.zstdCompress)
-
-/** In place when small, on the thread pool when not. */
-export function compress(raw: Buffer, coding: Coding): Buffer | Promise<Buffer> {
-  if (coding === 'identity') return raw
-  const isSmall = raw.length <= SYNC_BYTES
-  if (coding === 'zstd') return isSmall ? zlib.zstdCompressSync(raw, ZSTD) : zstd(raw, ZSTD)
-  return isSmall ? zlib.gzipSync(raw, GZIP) : gzip(raw, GZIP)
-}
-
-const TYPES = [
-  /^image\/(?!svg|bmp|x-ms-bmp)/,
-  /^(audio|video)\//,
-  /^font\/woff/,
-  /^application\/(zip|gzip|x-gzip|x-7z-compressed|x-rar-compressed|vnd\.rar|x-bzip2?|x-xz|zstd|pdf)\b/,
-  /^application\/vnd\.(openxmlformats-officedocument|oasis\.opendocument|apache\.parquet)/,
-]
-
-/** Types whose bytes are compressed already: a second coding costs time and saves nothing. */
-export function isCompressed(contentType: string | undefined): boolean {
-  const type = contentType?.trim().toLowerCase()
-  return type !== undefined && TYPES.some((known) => known.test(type))
-}
-
-type Bounded = { maxOutputLength: number }
-type Decode = (body: Buffer, options: Bounded) => Promise<Buffer>
-
-const gunzip: Decode = promisify<Buffer, Bounded, Buffer>(zlib.gunzip)
-const unzstd: Decode = promisify<Buffer, Bounded, Buffer>(zlib.zstdDecompress)
-const unbrotli: Decode = promisify<Buffer, Bounded, Buffer>(zlib.brotliDecompress)
-const inflate: Decode = promisify<Buffer, Bounded, Buffer>(zlib.inflate)
-const inflateRaw: Decode = promisify<Buffer, Bounded, Buffer>(zlib.inflateRaw)
-
-/** A stored body in no coding. In place when small, on the thread pool when not. */
-export function decodeBody(coding: Coding, body: Buffer, rawBytes: number): Buffer | Promise<Buffer> {
-  if (coding === 'identity') return body
-  const options = { maxOutputLength: Math.max(1, rawBytes) }
-  const isSmall = rawBytes <= SYNC_BYTES
-  if (coding === 'zstd') return isSmall ? zlib.zstdDecompressSync(body, options) : unzstd(body, options)
-  return isSmall ? zlib.gunzipSync(body, options) : gunzip(body, options)
-}
+const unbrotli: Decode = promisify(zlib.brotliDecompress)
+const inflate: Decode = promisify(zlib.inflate)
+const inflateRaw: Decode = promisify(zlib.inflateRaw)
 
 /** An upstream's body is in a coding we do not know, does not decode, or is larger than it may be. */
 export class Undecodable extends Error {

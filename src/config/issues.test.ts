@@ -3,6 +3,8 @@ import { describe, test } from 'node:test'
 import { formatFault } from './faults.ts'
 import { faultsOf, SECRET, told } from './fixture.ts'
 
+const queued = (submit: string) => `routes: [{ name: q, match: { path: /q }, mode: queue, submit: { ${submit} } }]`
+
 describe('a fault', () => {
   for (const [what, text, expected] of [
     ['an unknown key', 'server: { prot: 80 }', '1:11 server.prot: is not a setting; did you mean "port"?'],
@@ -15,13 +17,13 @@ describe('a fault', () => {
     ],
     [
       'a nested key of a later version',
-      'store: { kind: embedded, dir: x }',
-      '1:26 store.dir: is not obeyed by this version: it has no code for it yet',
+      'telemetry: { tracing: true }',
+      '1:14 telemetry.tracing: is not obeyed by this version: it has no code for it yet',
     ],
     [
       'a tenant setting of a later version',
-      'tenants: { list: { acme: { weight: 2 } } }',
-      '1:28 tenants.list.acme.weight: is not obeyed by this version: it has no code for it yet',
+      'tenants: { list: { acme: { budget: {} } } }',
+      '1:28 tenants.list.acme.budget: is not obeyed by this version: it has no code for it yet',
     ],
     [
       'a key of another variant',
@@ -86,11 +88,6 @@ describe('a fault', () => {
       '1:29 server.cors.origins[0]: does not have the right form',
     ],
     [
-      'a mode of a later version',
-      'routes:\n  - name: q\n    match: { path: /q }\n    mode: queue',
-      '4:11 routes[0].mode: "queue" is not obeyed by this version: it has no code for it yet',
-    ],
-    [
       'an unknown mode',
       'routes: [{ name: q, match: { path: /q }, mode: cahe }]',
       '1:48 routes[0].mode: "cahe" is not known; did you mean "cache"?',
@@ -123,7 +120,59 @@ describe('a fault', () => {
     [
       'cache on a proxied route',
       'routes: [{ name: q, match: { path: /q }, mode: proxy, cache: {} }]',
-      '1:55 routes[0].cache: does not belong here: only a route with mode: cache has it',
+      '1:55 routes[0].cache: does not belong here: only a route with mode: cache or queue has it',
+    ],
+    [
+      'a class on a proxied route',
+      'routes: [{ name: q, match: { path: /q }, mode: proxy, class: batch }]',
+      '1:55 routes[0].class: does not belong here: only a route with mode: cache or queue has it',
+    ],
+    [
+      'submit on a denied route',
+      'routes: [{ name: q, match: { path: /q }, mode: deny, submit: {} }]',
+      '1:54 routes[0].submit: does not belong here: only a route with mode: cache or queue has it',
+    ],
+    [
+      'an unknown class',
+      'routes: [{ name: q, match: { path: /q }, mode: cache, class: bach }]',
+      '1:62 routes[0].class: "bach" is not known; did you mean "batch"?',
+    ],
+    ['a result without an end', queued('resultTtl: 0s'), '1:76 routes[0].submit.resultTtl: is too small'],
+    [
+      'a short key, without repeating it,',
+      queued('credentialKey: short'),
+      '1:80 routes[0].submit.credentialKey: is too short',
+    ],
+    [
+      'a short key among others',
+      queued(`credentialKey: [${SECRET}, short]`),
+      `1:${83 + SECRET.length} routes[0].submit.credentialKey[1]: is too short`,
+    ],
+    ['no key at all', queued('credentialKey: []'), '1:65 routes[0].submit.credentialKey: is empty'],
+    [
+      'more keys than anybody rotates',
+      queued(`credentialKey: [${Array(9).fill(SECRET).join(', ')}]`),
+      '1:65 routes[0].submit.credentialKey: has too many entries',
+    ],
+    [
+      'how an embedded store writes, of Redis,',
+      'store: { kind: redis, url: "redis://h", synchronous: normal }',
+      '1:41 store.synchronous: does not belong here: only kind: embedded has it; Redis has its own appendfsync',
+    ],
+    ['a weight of nothing', 'tenants: { default: { weight: 0 } }', '1:31 tenants.default.weight: is too small'],
+    [
+      'a shadow of what is no limit',
+      'tenants: { default: { shadow: [maxQueueSiz, weight] } }',
+      '1:32 tenants.default.shadow[0]: "maxQueueSiz" is not known; did you mean "maxQueueSize"?',
+    ],
+    ['memory without a unit', 'workers: { maxMemory: 512 }', '1:23 workers.maxMemory: is a number without a unit'],
+    ['memory nobody starts with', 'workers: { maxMemory: 1MiB }', '1:23 workers.maxMemory: is too small'],
+    ['a process without jobs', 'workers: { concurrency: 0 }', '1:25 workers.concurrency: is too small'],
+    ['a spill without bounds', 'results: { spillAbove: 65MiB }', '1:24 results.spillAbove: is too large'],
+    [
+      'an upstream without width',
+      'upstreams: { main: { urls: ["http://h"], maxConcurrentQueries: 0 } }',
+      '1:64 upstreams.main.maxConcurrentQueries: is too small',
     ],
     ['a key that stands twice', 'server:\n  port: 1\n  port: 2', '3:3 : this key stands twice in its section'],
     ['__proto__', 'server: { __proto__: { port: 1 } }', '1:11 server.?: is not a possible key'],

@@ -2,8 +2,8 @@
 import type { z } from 'zod'
 import { type Issue, type Path, pathKey, valueAt } from './faults.ts'
 import { nearest } from './nearest.ts'
-import { keysOf, type Shape, shapeAt, shapeText } from './shape.ts'
-import { isUnobeyedValue, NOT_YET, whyRefused } from './unobeyed.ts'
+import { keysOf, type Shape, shapeAt, shapeText, variants } from './shape.ts'
+import { whyRefused } from './unobeyed.ts'
 
 type Raw = z.core.$ZodIssue
 
@@ -56,7 +56,6 @@ function worded(raw: Raw, { data, original, hidden }: Judging): Found {
   const allowed = shape && shapeText(shape)
   if (value === undefined) return { path, message: 'is missing', allowed, cut: path.slice(0, -1) }
   const shown = typeof value === 'string' && !hidden.has(pathKey(original(path))) ? value : undefined
-  if (isUnobeyedValue(path, shown)) return { path, message: `"${shown}" ${NOT_YET}`, allowed, cut: path }
   return { path, message: wrong(raw, value, shown, shape), allowed, cut: path }
 }
 
@@ -99,11 +98,16 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
 
 function wrong(raw: Raw, value: unknown, shown: string | undefined, shape: Shape | undefined): string {
   if (value === null) return 'is empty'
+  if (typeof value === 'number' && takesUnit(shape)) return 'is a number without a unit'
   switch (raw.code) {
     case 'custom':
       return raw.message
     case 'too_small':
-      return Array.isArray(value) || value === '' ? 'is empty' : 'is too small'
+      return Array.isArray(value) || value === ''
+        ? 'is empty'
+        : typeof value === 'string'
+          ? 'is too short'
+          : 'is too small'
     case 'too_big':
       return Array.isArray(value) ? 'has too many entries' : typeof value === 'string' ? 'is too long' : 'is too large'
     case 'invalid_value':
@@ -116,6 +120,8 @@ function wrong(raw: Raw, value: unknown, shown: string | undefined, shape: Shape
   }
 }
 
+const takesUnit = (shape: Shape = {}): boolean => variants(shape, undefined).some((option) => option['x-unit'])
+
 /** Longer texts are not slips of a word, and might be a secret in the wrong place: they are not repeated. */
 const WORD = /^[\w.+-]{1,32}$/
 
@@ -127,7 +133,6 @@ function notOneOf(value: unknown, shown: string | undefined, shape: Shape | unde
 }
 
 function wrongType(value: unknown, shape: Shape | undefined): string {
-  if (typeof value === 'number' && shape?.['x-unit']) return 'is a number without a unit'
   if (typeof value === 'number') return shape?.type === 'integer' ? 'is not a whole number' : 'is a number'
   if (Array.isArray(value)) return 'is a list'
   return typeof value === 'object' ? 'is a section' : typeof value === 'string' ? 'is text' : `is ${value}`

@@ -14,6 +14,8 @@ const textOf = (name: string) => readFileSync(new URL(name, FOLDER), 'utf8')
 const accepts = (data: unknown) =>
   z.fromJSONSchema(jsonSchema() as z.core.JSONSchema.JSONSchema).safeParse(data).success
 
+const queued = (submit: object) => ({ name: 'a', match: { path: '/a' }, mode: 'queue', submit })
+
 describe('the JSON Schema', () => {
   for (const [what, data, expected] of [
     ['a duration with a unit', { server: { drainTimeout: '30s' } }, true],
@@ -22,7 +24,17 @@ describe('the JSON Schema', () => {
     ['a bare number for a duration', { server: { drainTimeout: 30 } }, false],
     ['an unknown key', { server: { prot: 80 } }, false],
     ['an unknown word', { telemetry: { logLevel: 'inof' } }, false],
-    ['a mode of a later version', { routes: [{ name: 'a', match: { path: '/a' }, mode: 'queue' }] }, false],
+    ['a queue route', { routes: [{ name: 'a', match: { path: '/a' }, mode: 'queue' }] }, true],
+    [
+      'a class on a denied route',
+      { routes: [{ name: 'a', match: { path: '/a' }, mode: 'deny', class: 'batch' }] },
+      false,
+    ],
+    ['no bound on memory', { workers: { maxMemory: 0 } }, true],
+    ['a bound on memory', { workers: { maxMemory: '512MiB' } }, true],
+    ['a bound on memory without a unit', { workers: { maxMemory: 512 } }, false],
+    ['an empty list of keys', { routes: [queued({ credentialKey: [] })] }, false],
+    ['a key from the environment', { routes: [queued({ credentialKey: `\${KEY}` })] }, true],
   ] as const) {
     test(`${expected ? 'accepts' : 'refuses'} ${what}`, () => assert.equal(accepts(data), expected))
   }

@@ -34,8 +34,8 @@ const withoutOwnWords = (shape: Shape): Json =>
 const isTelling = (preset: unknown): boolean => preset !== undefined && JSON.stringify(preset) !== '{}'
 
 /** A scalar that a reference would not match. Constants stay bare: they are how editors tell variants apart. */
-function isNarrowScalar({ type, pattern, enum: values }: Shape): boolean {
-  if (type === 'string') return pattern !== undefined || values !== undefined
+function isNarrowScalar({ type, pattern, enum: values, minLength = 0 }: Shape): boolean {
+  if (type === 'string') return pattern !== undefined || values !== undefined || minLength > 1
   return type === 'number' || type === 'integer' || type === 'boolean'
 }
 

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { ConfigInvalid } from './faults.ts'
-import { configOf, configText, told } from './fixture.ts'
+import { configOf, configText, SECRET, told } from './fixture.ts'
 import { loadConfig, parseConfig } from './load.ts'
+import { DEFAULT_SUBMIT } from './submit.ts'
 
 describe('a file', () => {
   test('is told every fault at once, across sections, in its own order', () => {
@@ -97,6 +98,8 @@ MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
 -----END PUBLIC KEY-----
 `
 
+const STRIPPED = 'upstreams: { main: { urls: ["http://h"], credentials: strip } }'
+
 describe('a config', () => {
   test('has every default filled in, in milliseconds and bytes', () => {
     const config = configOf()
@@ -106,10 +109,15 @@ describe('a config', () => {
       kind: 'embedded',
       maxBytes: 512 * 1024 ** 2,
       near: { maxBytes: 128 * 1024 ** 2, maxAge: 5_000 },
+      dir: './data',
+      synchronous: 'full',
     })
     assert.deepEqual(config.auth.issuers[0]!.principal, { claim: 'sub' })
     assert.equal(config.upstreams.main!.healthCheck, null)
     assert.equal(config.upstreams.main!.retries.budget, 0.1)
+    assert.equal(config.upstreams.main!.maxConcurrentQueries, 32)
+    assert.deepEqual(config.workers, { concurrency: 16, maxJobsPerProcess: 0, maxMemory: 0 })
+    assert.deepEqual(config.results, { spillAbove: 256 * 1024, kind: 'filesystem' })
   })
 
   test('is frozen through and through', () => {
@@ -131,6 +139,38 @@ describe('a config', () => {
     assert.equal(proxied!.auth, 'none')
     assert.equal(denied!.upstream, undefined)
     assert.equal(denied!.match.method, undefined)
+  })
+
+  test('settles how the jobs of a route are kept', () => {
+    const [cached, queued, keeping, proxied] = configOf(`${STRIPPED}
+routes:
+  - { name: a, match: { path: /a }, mode: cache }
+  - { name: b, match: { path: /b }, mode: queue, class: batch }
+  - { name: c, match: { path: /c }, mode: queue, cache: {}, submit: { resultTtl: 1d, credentialKey: ${SECRET} } }
+  - { name: d, match: { path: /d }, mode: proxy }`).routes
+    assert.deepEqual([cached!.class, cached!.submit], ['default', undefined])
+    assert.deepEqual([queued!.class, queued!.submit, queued!.cache], ['batch', DEFAULT_SUBMIT, undefined])
+    assert.deepEqual(keeping!.submit, { resultTtl: 86_400_000, durability: 'applied', credentialKey: [SECRET] })
+    assert.equal(keeping!.cache!.ttl, 300_000)
+    assert.deepEqual([proxied!.class, proxied!.submit], [undefined, undefined])
+    assert.deepEqual(DEFAULT_SUBMIT, { resultTtl: 3_600_000, durability: 'applied', credentialKey: [] })
+  })
+
+  test('has a queue route match every method, unless its answers are kept', () => {
+    const [open, keeping, named] = configOf(`${STRIPPED}
+routes:
+  - { name: a, match: { path: /a }, mode: queue }
+  - { name: b, match: { path: /b }, mode: queue, cache: {} }
+  - { name: c, match: { path: /c, method: [PUT, DELETE] }, mode: queue }`).routes
+    assert.equal(open!.match.method, undefined)
+    assert.deepEqual(keeping!.match.method, ['GET', 'HEAD', 'POST'])
+    assert.deepEqual(named!.match.method, ['PUT', 'DELETE'])
+  })
+
+  test('takes memory from the environment with its unit, or 0', () => {
+    const text = `store: { kind: redis, url: "redis://h" }\nworkers: { maxMemory: "\${MEMORY:-0}" }`
+    assert.equal(configOf(text, { MEMORY: '2GiB' }).workers.maxMemory, 2 * 1024 ** 3)
+    assert.equal(configOf(text).workers.maxMemory, 0)
   })
 
   for (const [auth, expected] of [

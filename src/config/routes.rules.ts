@@ -61,23 +61,23 @@ function covers({ match: wide }: Route, { match: narrow }: Route): boolean {
 
 type CacheRule = (cache: CachePolicy, route: Route, path: readonly (string | number)[], config: Config) => Finding[]
 
-const eachCachedRoute: Rule = (config) =>
+const eachCache: Rule = (config) =>
   config.routes.flatMap((route, at) =>
     route.cache ? CACHE_RULES.flatMap((rule) => rule(route.cache!, route, ['routes', at], config)) : [],
   )
 
-export const routeRules: Rule[] = [namesDiffer, upstreamIsKnown, routeIsReachable, eachCachedRoute]
+export const routeRules: Rule[] = [namesDiffer, upstreamIsKnown, routeIsReachable, eachCache]
 
 const CACHE_RULES: CacheRule[] = [methodIsCacheable, callerIsKnown, sharedIsMeant, bodyIsRead, stayIsBounded]
 
-function methodIsCacheable(_: CachePolicy, { match }: Route, path: readonly (string | number)[]): Finding[] {
+function methodIsCacheable(_: CachePolicy, { match, mode }: Route, path: readonly (string | number)[]): Finding[] {
   const wrong = (match.method ?? []).filter((method) => !CACHEABLE_METHODS.some((known) => known === method))
   if (wrong.length === 0) return []
   return [
     {
       path: [...path, 'match', 'method'],
       message: `answers to ${wrong.join(', ')} cannot be cached`,
-      allowed: CACHEABLE_METHODS.join(', '),
+      allowed: `${CACHEABLE_METHODS.join(', ')}${mode === 'queue' ? '; or no cache section' : ''}`,
     },
   ]
 }

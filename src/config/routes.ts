@@ -1,9 +1,10 @@
 /** `routes`: what happens to which request. The first match wins; what matches nothing is proxied. */
 import { z } from 'zod'
+import { JOB_CLASSES, Submit } from './submit.ts'
 import { isPathPattern, parseBypass, parseTag } from './terms.ts'
 import { checked, dottedPath, duration, headerName, name, oneOrMore, ratio, size } from './values.ts'
 
-/** Methods whose answers may be cached; a cached route that names none matches these. */
+/** Methods whose answers may be cached; a route that keeps answers and names no method matches these. */
 export const CACHEABLE_METHODS = ['GET', 'HEAD', 'POST'] as const
 
 const METHODS = [
@@ -15,7 +16,7 @@ const METHODS = [
 const Match = z.strictObject({
   method: oneOrMore(z.enum(METHODS))
     .optional()
-    .describe('Unset: every method; on a cached route GET, HEAD and POST, for no other answer may be stored.'),
+    .describe('Unset: every method; where answers are cached GET, HEAD and POST, for no other answer may be stored.'),
   path: checked('a path such as /api/query, /api/:id or /api/*', isPathPattern).describe(
     'The path without its query. `:name` stands for one segment; a last `*` for the rest.',
   ),
@@ -98,12 +99,31 @@ const forwarded = {
   idempotent: z.boolean().prefault(false).describe('It may be sent again after a failure of which nothing is known.'),
 }
 
+const worked = {
+  ...forwarded,
+  class: z
+    .enum(JOB_CLASSES)
+    .prefault('default')
+    .describe('The order inside a tenant: interactive, default and batch are served 8:3:1.'),
+}
+
 const Route = z.discriminatedUnion('mode', [
   z.strictObject({
     ...common,
     mode: z.literal('cache').describe('Answers are kept, and asked for once however many want them.'),
-    ...forwarded,
-    cache: CachePolicy.prefault({}).describe('How answers are kept; for `mode: cache` alone.'),
+    ...worked,
+    cache: CachePolicy.prefault({}).describe('How answers are kept.'),
+    submit: Submit.optional().describe(
+      'How its jobs are kept; on a cached route those that clients ask for with `Prefer: respond-async`. Unset there: ' +
+        'by the defaults, and only where a job has no credential to keep.',
+    ),
+  }),
+  z.strictObject({
+    ...common,
+    mode: z.literal('queue').describe('Every request becomes a job: accepted at once, run when its turn comes.'),
+    ...worked,
+    cache: CachePolicy.optional().describe('How answers are kept. On a queue route, unset: they are not.'),
+    submit: Submit.prefault({}).describe('How its jobs are kept.'),
   }),
   z.strictObject({ ...common, mode: z.literal('proxy').describe('Passed through as it is.'), ...forwarded }),
   z.strictObject({ ...common, mode: z.literal('deny').describe('Refused with ROUTE_DENIED.') }),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { PUBLISHED_SECRET } from './auth.rules.ts'
-import { load, SECRET, told } from './fixture.ts'
+import { faultsOf, load, SECRET, told } from './fixture.ts'
 
 const pem = (type: 'rsa' | 'ed25519') =>
   type === 'rsa'
@@ -26,6 +26,13 @@ const cached = (cache: string, auth = 'required', upstream = '{ urls: ["http://h
   `upstreams: { main: ${upstream} }\nroutes: [{ name: a, match: { path: /a }, mode: cache, auth: ${auth}, cache: { ${cache} } }]`
 
 const STRIPPED = '{ urls: ["http://h"], credentials: strip }'
+const OWN = '{ urls: ["http://h"], credentials: { header: Authorization, value: "Bearer x" } }'
+const FORWARDED = '{ urls: ["http://h"] }'
+
+const queued = (settings: string, upstream = STRIPPED) =>
+  `upstreams: { main: ${upstream} }\nroutes: [{ name: a, match: { path: /a }, mode: queue, ${settings} }]`
+
+const REDIS = 'store: { kind: redis, url: "redis://h" }'
 
 describe('a config is refused', () => {
   for (const [why, text, expected] of [
@@ -169,6 +176,57 @@ describe('a config is refused', () => {
       `${cached('ttl: 1m')}\ntenants: { list: { acme: { cache: { staleIfError: 7d } } } }`,
       /tenants\.list\.acme\.cache: lets/,
     ],
+    ['as a job would belong to nobody', queued('auth: none'), /^2:61 routes\[0\]\.auth: is none, but a job belongs/],
+    [
+      'as a job would belong to nobody where nothing needs a token',
+      `auth: { required: false }\n${queued('class: batch')}`,
+      /routes\[0\]\.auth: is none, but a job belongs to somebody/,
+    ],
+    [
+      'as a cached route without tokens takes no job',
+      `upstreams: { main: ${STRIPPED} }\nroutes: [{ name: a, match: { path: /a }, mode: cache, auth: none, cache: { identity: shared }, submit: {} }]`,
+      /routes\[0\]\.submit: is for nobody on a route with auth: none/,
+    ],
+    [
+      'as a job would keep a credential in the open',
+      queued('class: batch', FORWARDED),
+      /routes\[0\]\.submit\.credentialKey: is missing: upstream main gets the caller’s own credential/,
+    ],
+    [
+      'as a job of a cached route would keep a credential in the open',
+      'routes: [{ name: a, match: { path: /a }, mode: cache, submit: { resultTtl: 1d } }]',
+      /^1:55 routes\[0\]\.submit\.credentialKey: is missing/,
+    ],
+    [
+      'as the embedded store has no replica',
+      queued('submit: { durability: replicated }'),
+      /submit\.durability: is replicated, but the embedded store/,
+    ],
+    [
+      'as answers to DELETE cannot be cached on a queue route either',
+      queued('match: { path: /a, method: DELETE }, cache: {}').replace('match: { path: /a }, ', ''),
+      /match\.method: answers to DELETE cannot be cached/,
+    ],
+    [
+      'as a raw body has no paths on a queue route either',
+      queued('cache: { body: raw, ignoreBody: [a] }'),
+      /ignoreBody\[0\]: looks into a body/,
+    ],
+    [
+      'as no process would take over from one that has run its jobs',
+      'workers: { maxJobsPerProcess: 1000 }',
+      /^1:31 workers\.maxJobsPerProcess: replaces a process/,
+    ],
+    [
+      'as no process would take over from a large one',
+      'workers: { maxMemory: 1GiB }',
+      /workers\.maxMemory: replaces a process/,
+    ],
+    [
+      'as results would go where there is no store',
+      'results: { kind: redis }',
+      /results\.kind: is redis, but the store/,
+    ],
     [
       'as there is no such plan',
       'tenants: { plans: { gold: {} }, list: { acme: { plan: glod } } }',
@@ -197,6 +255,16 @@ describe('a config is accepted', () => {
     ['with a key for its algorithms', issuer(`publicKey: ${JSON.stringify(RSA.publicKey)},`, 'RS256, PS512')],
     ['with a key for EdDSA', issuer(`publicKey: ${JSON.stringify(ED25519.publicKey)},`, 'EdDSA')],
     ['with a long secret anywhere', issuer(`secret: ${SECRET},`, 'HS512', '0.0.0.0')],
+    ['with jobs that keep no credential', queued('auth: optional, submit: { resultTtl: 1s }')],
+    ['with jobs that go with a credential of the gateway', queued('class: batch', OWN)],
+    ['with a credential that is sealed', queued(`submit: { credentialKey: ${SECRET} }`, FORWARDED)],
+    ['with keys that are rotated', queued(`submit: { credentialKey: [${SECRET}, ${SECRET}2] }`, FORWARDED)],
+    ['with a cached route that says nothing of jobs', cached('ttl: 1m')],
+    ['with any method in a queue', queued('match: { path: /a, method: DELETE }').replace('match: { path: /a }, ', '')],
+    ['with jobs that a replica has too', `${REDIS}\n${queued('submit: { durability: replicated }')}`],
+    ['with processes that others replace', `${REDIS}\nworkers: { maxJobsPerProcess: 1, maxMemory: 64MiB }`],
+    ['with results in Redis', `${REDIS}\nresults: { kind: redis }`],
+    ['with a soft limit above the hard one', 'tenants: { default: { softConcurrentQueries: 9 } }'],
     [
       'with answers kept for exactly the bound',
       cached('ttl: 5d, jitter: 0.2, staleIfError: 1d, staleWhileRevalidate: 1d'),
@@ -231,5 +299,44 @@ describe('a config is accepted with a warning', () => {
     const routes =
       'routes:\n- { name: a, match: { path: /a/*, method: GET }, mode: proxy }\n- { name: b, match: { path: /a/b }, mode: deny }'
     assert.deepEqual(load(routes).warnings, [])
+  })
+})
+
+describe('a rule about jobs', () => {
+  for (const [why, text, expected] of [
+    [
+      'is silent about a key that is misspelt',
+      queued(`submit: { credentialKay: ${SECRET} }`, FORWARDED),
+      /credentialKay: is not a setting; did you mean "credentialKey"/,
+    ],
+    [
+      'is silent about a key that is too short',
+      queued('submit: { credentialKey: short }', FORWARDED),
+      /credentialKey: is too short/,
+    ],
+    [
+      'is silent about a credential that is misspelt',
+      queued('class: batch', '{ urls: ["http://h"], credentials: strp }'),
+      /credentials: "strp" is not known/,
+    ],
+    [
+      'is silent about a store that is misspelt',
+      'store: { kind: redsi }\nworkers: { maxJobsPerProcess: 1 }\nresults: { kind: redis }',
+      /store\.kind: "redsi" is not known/,
+    ],
+  ] as const) {
+    test(why, () => {
+      const found = told(text)
+      assert.equal(found.length, 1, found.join('\n'))
+      assert.match(found[0]!, expected)
+    })
+  }
+
+  test('says what is allowed instead', () => {
+    const [fault] = faultsOf(queued('class: batch', FORWARDED))
+    assert.match(
+      fault!.allowed,
+      /at least 32 characters, or a list of such; or upstreams\.main\.credentials: strip or one/,
+    )
   })
 })

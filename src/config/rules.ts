@@ -1,6 +1,7 @@
 /** The rules between settings: pure, each over the whole config. What one setting may be is in the schema. */
 import { authRules } from './auth.rules.ts'
 import type { Finding, Rule, Warning } from './finding.ts'
+import { jobRules } from './jobs.rules.ts'
 import { isLoopback } from './loopback.ts'
 import { routeRules } from './routes.rules.ts'
 import type { Config } from './schema.ts'
@@ -21,6 +22,7 @@ const RULES: Rule[] = [
   upstreamTimesFit,
   ...authRules,
   ...routeRules,
+  ...jobRules,
   ...tenantRules,
 ]
 

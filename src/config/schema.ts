@@ -6,9 +6,11 @@
 import { z } from 'zod'
 import { Auth } from './auth.ts'
 import { CACHEABLE_METHODS, type CachePolicy, type Method, type RouteAuth, type RouteInFile, Routes } from './routes.ts'
+import { Results, Store } from './store.ts'
+import type { JobClass, Submit } from './submit.ts'
 import { Tenants } from './tenants.ts'
 import { Upstreams } from './upstreams.ts'
-import { count, duration, host, hostPort, network, origin, port, redisUrl, secret, size } from './values.ts'
+import { count, duration, host, network, origin, port, secret, size } from './values.ts'
 
 const Cors = z.strictObject({
   origins: z.array(origin()).min(1).max(256).describe('Pages that may call: exact origins, or * for all.'),
@@ -46,50 +48,22 @@ const Admin = z.strictObject({
   token: secret().prefault('').describe('The bearer token of the admin API. Empty: only a loopback host is allowed.'),
 })
 
-const Near = z.strictObject({
-  maxBytes: size('64KiB', '64GiB').prefault('128MiB').describe("The process's own memory for answers, per process."),
-  maxAge: duration('0s', '5m')
-    .prefault('5s')
-    .describe('After this an answer is asked for again in the far tier: the most a lost purge message can cost.'),
+const Workers = z.strictObject({
+  concurrency: count(1, 1_000).prefault(16).describe('Jobs that one process runs at a time.'),
+  maxJobsPerProcess: count(0, 1_000_000_000)
+    .prefault(0)
+    .describe(
+      'A process that has run so many jobs is replaced by a fresh one. 0 = never. Anything else needs ' +
+        '`store.kind: redis`, for another process takes over.',
+    ),
+  maxMemory: z
+    .union([z.literal(0), size('64MiB', '1024GiB')])
+    .prefault(0)
+    .describe(
+      'Resident memory past which a process is replaced. 0 = never. Anything else needs `store.kind: redis`, for ' +
+        'another process takes over.',
+    ),
 })
-
-const near = Near.prefault({}).describe("The process's own tier, in front of the far one.")
-
-const Embedded = z.strictObject({
-  kind: z.literal('embedded').describe('In memory: one process, nothing to install.'),
-  maxBytes: size('1MiB', '1024GiB').prefault('512MiB').describe('Memory for all cached answers.'),
-  near,
-})
-
-const Redis = z.strictObject({
-  kind: z.literal('redis').describe('In Redis: any number of gateways share it.'),
-  url: redisUrl().optional().describe('One server. Exactly one of url, cluster and sentinel.'),
-  cluster: z.array(hostPort()).min(1).max(256).optional().describe('Some nodes of a Redis Cluster.'),
-  sentinel: z
-    .strictObject({
-      name: z.string().min(1).describe('The name the sentinels know the master by.'),
-      nodes: z.array(hostPort()).min(1).max(64).describe('The sentinels.'),
-    })
-    .optional()
-    .describe('A master that sentinels watch.'),
-  keyPrefix: z
-    .string()
-    .max(64)
-    .prefault('sluice:')
-    .describe('In front of every key, so that others can share the server.'),
-  commandTimeout: duration('1ms', '10s')
-    .prefault('50ms')
-    .describe('A slower answer counts as none: the request goes on without the store.'),
-  near,
-  lock: z
-    .strictObject({
-      urls: z.array(redisUrl()).max(16).prefault([]).describe("Empty: the store's own Redis."),
-    })
-    .prefault({})
-    .describe('Redlock: further independent Redis masters that hold the leases.'),
-})
-
-const Store = z.discriminatedUnion('kind', [Embedded, Redis])
 
 const Telemetry = z.strictObject({
   logLevel: z
@@ -105,11 +79,13 @@ const Telemetry = z.strictObject({
 const Sections = z.strictObject({
   server: Server.prefault({}).describe('The data port.'),
   admin: Admin.prefault({}).describe('The admin port: API, metrics, health.'),
-  store: Store.prefault({ kind: 'embedded' }).describe('Where answers and leases are kept.'),
+  store: Store.prefault({ kind: 'embedded' }).describe('Where answers, leases and jobs are kept.'),
   auth: Auth.prefault({}).describe('Whose tokens are believed.'),
   upstreams: Upstreams.prefault({}).describe('The query APIs behind, by name; at least one.'),
   routes: Routes.prefault([]).describe('What happens to which request; the first match wins, the rest is proxied.'),
   tenants: Tenants.prefault({}).describe('What each tenant may do.'),
+  workers: Workers.prefault({}).describe('How jobs are run.'),
+  results: Results.prefault({}).describe('Where the results of jobs are kept: small ones stay with the job.'),
   telemetry: Telemetry.prefault({}).describe('Logs and metrics.'),
 })
 
@@ -120,19 +96,22 @@ export const Config = Sections.transform((file) => ({
 
 /** What the gateway runs by: durations in ms, sizes in bytes, every default filled in, routes settled. */
 export type Config = z.output<typeof Config>
-export type Store = Config['store']
 
 /** A route with what it left to the rest of the file filled in. */
 export interface Route {
   name: string
   match: { method?: Method[] | undefined; path: string }
-  mode: 'cache' | 'proxy' | 'deny'
+  mode: 'cache' | 'queue' | 'proxy' | 'deny'
   auth: RouteAuth
   /** Absent on denied routes only. */
   upstream?: string
   idempotent: boolean
-  /** Present on cached routes only. */
-  cache?: CachePolicy
+  /** Present on cached and queue routes only: the order inside a tenant. */
+  class?: JobClass
+  /** Present on cached routes, and on queue routes whose answers are kept. */
+  cache?: CachePolicy | undefined
+  /** Present on queue routes, and on cached routes that say how their jobs are kept. */
+  submit?: Submit | undefined
 }
 
 type InFile = z.output<typeof Sections>
@@ -142,7 +121,7 @@ function settled(route: RouteInFile, file: InFile): Route {
   const auth = route.auth ?? defaultAuth(file)
   if (route.mode === 'deny') return { ...route, auth, idempotent: false }
   const upstream = route.upstream ?? onlyUpstream(file) ?? ''
-  if (route.mode === 'proxy') return { ...route, auth, upstream }
+  if (route.mode === 'proxy' || !route.cache) return { ...route, auth, upstream }
   const method = route.match.method ?? [...CACHEABLE_METHODS]
   return { ...route, auth, upstream, match: { ...route.match, method } }
 }

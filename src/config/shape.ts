@@ -13,6 +13,7 @@ export interface Shape {
   minimum?: number
   maximum?: number
   minItems?: number
+  minLength?: number
   properties?: Record<string, Shape>
   required?: string[]
   additionalProperties?: boolean | Shape

@@ -2,15 +2,39 @@
 import { z } from 'zod'
 import { count, duration, name, ratio, size } from './values.ts'
 
-const SHADOWABLE = ['requestsPerMinute', 'ingressPerSecond'] as const
+const SHADOWABLE = [
+  ...(['requestsPerMinute', 'ingressPerSecond', 'maxConcurrentQueries'] as const),
+  ...(['maxQueueSize', 'maxQueueTime', 'maxResultSize'] as const),
+] as const
 
 const limits = {
+  weight: z
+    .number()
+    .min(0.01)
+    .max(1_000)
+    .describe('Its share while others wait too: twice the weight, twice the work.'),
+  maxConcurrentQueries: count(1, 100_000).describe(
+    'Its queries at the upstreams at once, over all processes; further ones wait in its queue.',
+  ),
+  softConcurrentQueries: count(0, 100_000).describe(
+    'Above it only slots that nobody else wants. More than maxConcurrentQueries means the same as that.',
+  ),
   requestsPerMinute: count(0, 1_000_000_000).describe(
-    'Requests that reach the upstream; hits and followers are free. 0 = no limit.',
+    'Requests that reach the upstream or the queue; hits and followers are free. 0 = no limit.',
   ),
   burst: count(1, 1_000_000).describe('How many of them may come at once before the rate holds.'),
   ingressPerSecond: count(0, 1_000_000).describe('Every request, hits too. 0 = no limit.'),
+  maxQueueSize: count(0, 1_000_000).describe(
+    'Its queries and jobs that may wait; then QUEUE_FULL, for a longer line only makes its tail late. 0: nothing waits.',
+  ),
+  maxQueueTime: duration('10ms', '1d').describe(
+    'Longest wait before a query runs: then QUEUE_TIMEOUT, and a job is expired.',
+  ),
   maxExecutionTime: duration('10ms', '1d').describe('Longest a request may run upstream; then DEADLINE_EXCEEDED.'),
+  maxResultSize: size('1KiB', '1GiB').describe('Largest result of a job; then RESULT_TOO_LARGE.'),
+  maxResultBytes: size('0B', '1024GiB').describe(
+    'Room for its stored results; past it, its own oldest ones go and are answered with 410 RESULT_EXPIRED.',
+  ),
   paused: z.boolean().describe('true: every request is refused with TENANT_PAUSED.'),
   shadow: z
     .array(z.enum(SHADOWABLE))
@@ -29,10 +53,17 @@ const cacheOverrides = {
 }
 
 const Default = z.strictObject({
+  weight: limits.weight.prefault(1),
+  maxConcurrentQueries: limits.maxConcurrentQueries.prefault(4),
+  softConcurrentQueries: limits.softConcurrentQueries.prefault(4),
   requestsPerMinute: limits.requestsPerMinute.prefault(600),
   burst: limits.burst.prefault(100),
   ingressPerSecond: limits.ingressPerSecond.prefault(0),
+  maxQueueSize: limits.maxQueueSize.prefault(100),
+  maxQueueTime: limits.maxQueueTime.prefault('30s'),
   maxExecutionTime: limits.maxExecutionTime.prefault('5m'),
+  maxResultSize: limits.maxResultSize.prefault('64MiB'),
+  maxResultBytes: limits.maxResultBytes.prefault('1GiB'),
   cache: z
     .strictObject({ maxBytes: maxBytes.prefault('256MiB'), ...cacheOverrides })
     .prefault({})
@@ -42,10 +73,17 @@ const Default = z.strictObject({
 })
 
 const Plan = z.strictObject({
+  weight: limits.weight.optional(),
+  maxConcurrentQueries: limits.maxConcurrentQueries.optional(),
+  softConcurrentQueries: limits.softConcurrentQueries.optional(),
   requestsPerMinute: limits.requestsPerMinute.optional(),
   burst: limits.burst.optional(),
   ingressPerSecond: limits.ingressPerSecond.optional(),
+  maxQueueSize: limits.maxQueueSize.optional(),
+  maxQueueTime: limits.maxQueueTime.optional(),
   maxExecutionTime: limits.maxExecutionTime.optional(),
+  maxResultSize: limits.maxResultSize.optional(),
+  maxResultBytes: limits.maxResultBytes.optional(),
   cache: z
     .strictObject({ maxBytes: maxBytes.optional(), ...cacheOverrides })
     .optional()

@@ -1,32 +1,21 @@
 /** Settings of the contract that no code of this version obeys: refused like a misspelt one, but told apart from it. */
 
-const TENANT_SETTINGS = [
-  'weight',
-  'maxConcurrentQueries',
-  'softConcurrentQueries',
-  'maxQueueSize',
-  'maxQueueTime',
-  'maxResultSize',
-  'budget',
-]
-
 /** Section (`*` for any name or place in a list) → keys. */
 const UNOBEYED: Record<string, readonly string[]> = {
-  '': ['presets', 'workers', 'results', 'cost'],
-  store: ['dir'],
+  '': ['presets', 'cost'],
   'auth.issuers.*': ['kind', 'introspect'],
-  'upstreams.*': ['maxConcurrentQueries'],
-  'routes.*': ['class', 'submit'],
   'routes.*.cache': ['honourOrigin'],
-  'tenants.default': TENANT_SETTINGS,
-  'tenants.plans.*': TENANT_SETTINGS,
-  'tenants.list.*': TENANT_SETTINGS,
+  'tenants.default': ['budget'],
+  'tenants.plans.*': ['budget'],
+  'tenants.list.*': ['budget'],
   telemetry: ['tracing'],
 }
 
 /** Keys that exist, but in another variant of their section. */
 const ELSEWHERE: Record<string, string> = {
-  'routes.*.cache': 'only a route with mode: cache has it',
+  'routes.*.cache': 'only a route with mode: cache or queue has it',
+  'routes.*.class': 'only a route with mode: cache or queue has it',
+  'routes.*.submit': 'only a route with mode: cache or queue has it',
   'routes.*.upstream': 'a route with mode: deny has no upstream',
   'routes.*.idempotent': 'a route with mode: deny sends nothing',
   'store.url': 'only kind: redis has it',
@@ -35,10 +24,11 @@ const ELSEWHERE: Record<string, string> = {
   'store.keyPrefix': 'only kind: redis has it',
   'store.commandTimeout': 'only kind: redis has it',
   'store.lock': 'only kind: redis has it',
+  'store.synchronous': 'only kind: embedded has it; Redis has its own appendfsync',
   'store.maxBytes': 'only kind: embedded has it; Redis has its own maxmemory',
 }
 
-export const NOT_YET = 'is not obeyed by this version: it has no code for it yet'
+const NOT_YET = 'is not obeyed by this version: it has no code for it yet'
 
 /** Why a key is refused that is not simply unknown; undefined when it is. */
 export function whyRefused(section: readonly PropertyKey[], key: string): string | undefined {
@@ -49,10 +39,6 @@ export function whyRefused(section: readonly PropertyKey[], key: string): string
   const elsewhere = Object.entries(ELSEWHERE).find(([pattern]) => matches(pattern, [...at, key]))
   return elsewhere && `does not belong here: ${elsewhere[1]}`
 }
-
-/** Values that are refused in the same way. */
-export const isUnobeyedValue = (path: readonly PropertyKey[], value: unknown): boolean =>
-  value === 'queue' && matches('routes.*.mode', path.map(String))
 
 function matches(pattern: string, path: readonly string[]): boolean {
   const segments = pattern === '' ? [] : pattern.split('.')

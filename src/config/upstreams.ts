@@ -54,6 +54,9 @@ export const Upstream = z.strictObject({
   maxConnections: count(1, 10_000)
     .prefault(128)
     .describe('Connections to each URL, per process. Further requests wait for one.'),
+  maxConcurrentQueries: count(1, 100_000)
+    .prefault(32)
+    .describe('Its width: how many queries it is asked at once, over all processes. Further ones wait in the queue.'),
   breaker: Breaker.prefault({}).describe('When an upstream is left alone because it fails.'),
   retries: Retries.prefault({}).describe(
     'Sending again what failed: only what cannot have started, or what a route calls idempotent.',

@@ -56,6 +56,9 @@ export const checked = (form: string, test: (text: string) => boolean) =>
 
 export const secret = () => z.string().meta({ 'x-secret': 'whole' })
 
+/** A secret that things are sealed with; as long as the key made of it, or longer. */
+export const sealingSecret = () => secret().min(32).meta({ 'x-form': 'a secret text of at least 32 characters' })
+
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/
 export const name = () => patterned(NAME, 'a name of 1 to 63 characters out of a-z 0-9 _ -, not starting with _ or -')
 
@@ -111,5 +114,7 @@ export const dottedPath = () => patterned(DOTTED_PATH, 'a dotted path such as da
 export const claimPath = () => patterned(/^\S+$/, 'a claim name or a dotted path to one')
 
 /** One or several in the file, a list after parsing. */
-export const oneOrMore = <T extends z.ZodType>(item: T) =>
-  z.union([item, z.array(item).min(1)]).transform((given) => (Array.isArray(given) ? given : [given]) as z.output<T>[])
+export const oneOrMore = <T extends z.ZodType>(item: T, most = 256) =>
+  z
+    .union([item, z.array(item).min(1).max(most)])
+    .transform((given) => (Array.isArray(given) ? given : [given]) as z.output<T>[])

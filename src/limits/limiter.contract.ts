@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { ManualClock } from '../kernel/clock.manual.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { FULL, rateOf, take as takeGcra } from './gcra.ts'
+import { FULL, rateOf, take as takeGcra } from '../kernel/gcra.ts'
 import type { Limit, Limiter } from './limiter.ts'
 
 /** What every limiter owes its callers. Each adapter's test file runs this and nothing weaker. */

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../kernel/clock.ts'
-import { FULL, rateOf, take } from './gcra.ts'
+import { FULL, rateOf, take } from '../kernel/gcra.ts'
 import { bucketId, type Grant, type Limit, type Limiter } from './limiter.ts'
 
 /** For one process. Buckets past `maxBuckets` are forgotten, the least recently used first: they come back full. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../kernel/clock.ts'
+import { rateOf } from '../kernel/gcra.ts'
 import { luaScript } from '../kernel/redis/script.ts'
 import type { RedisStore } from '../kernel/redis/store.ts'
-import { rateOf } from './gcra.ts'
 import { bucketId, type Grant, type Limit, type Limiter } from './limiter.ts'
 
 const gcra = luaScript(new URL('./scripts/gcra.lua', import.meta.url))

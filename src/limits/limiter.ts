@@ -1,10 +1,6 @@
-/** A bucket of `capacity` tokens that refills at `perSecond`. */
-export interface Limit {
-  /** Tokens that may be taken at once, >= 1. */
-  capacity: number
-  /** Tokens per second, > 0. */
-  perSecond: number
-}
+import type { Limit } from '../kernel/gcra.ts'
+
+export type { Limit } from '../kernel/gcra.ts'
 
 export interface Grant {
   taken: boolean

@@ -13,14 +13,17 @@ export class RedisBus implements Bus {
   readonly #subscriber: RedisClient
   readonly #publisher: RedisClient
   readonly #channel: string
+  readonly #own: string
   readonly #local = new MemoryBus()
   readonly #probe: NodeJS.Timeout
   #subscribed = false
 
-  constructor(subscriber: RedisClient, publisher: RedisClient, channel: string) {
+  /** @param own a channel that only this process hears, for what concerns nobody else */
+  constructor(subscriber: RedisClient, publisher: RedisClient, channel: string, own: string) {
     this.#subscriber = subscriber
     this.#publisher = publisher
     this.#channel = channel
+    this.#own = own
     subscriber.on('message', (_channel: string, message: string) => this.#local.publish(message))
     subscriber.on('close', () => this.#lost())
     subscriber.on('ready', () => void this.#subscribe())
@@ -44,7 +47,7 @@ export class RedisBus implements Bus {
 
   async #subscribe(): Promise<void> {
     try {
-      await this.#subscriber.subscribe(this.#channel)
+      await this.#subscriber.subscribe(this.#channel, this.#own)
       if (!this.#subscribed) this.#local.gap()
       this.#subscribed = true
     } catch {

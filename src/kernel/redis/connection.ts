@@ -38,6 +38,11 @@ export function connectSubscriber(place: RedisPlace): RedisClient {
   return connect(place, { enableOfflineQueue: true, maxRetriesPerRequest: null, autoResubscribe: true })
 }
 
+/** A connection that only waits (BZPOPMIN): nobody else's command may stand behind it. Its caller watches over it. */
+export function connectBlocking(place: RedisPlace): RedisClient {
+  return connect(place, { enableOfflineQueue: true, maxRetriesPerRequest: null, autoResubscribe: false })
+}
+
 type Manner = Pick<
   RedisOptions,
   | 'commandTimeout'

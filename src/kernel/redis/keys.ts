@@ -9,6 +9,8 @@ export interface KeySpace {
   of(tenant: string, ...parts: string[]): string
   /** One key per shard, for what concerns all tenants. `of(tenant, ...)` with the same parts is the one beside a tenant. */
   everyShard(...parts: string[]): string[]
+  /** Which of `everyShard`'s a tenant's keys lie beside. */
+  shardOf(tenant: string): number
   /** The one pub/sub channel of the fleet. */
   readonly channel: string
   readonly prefix: string
@@ -22,6 +24,7 @@ export function keySpace(prefix: string, shards: number): KeySpace {
   return {
     prefix,
     channel: `${prefix}news`,
+    shardOf,
     of: (tenant, ...parts) => [tag(shardOf(tenant)), ...parts].join(':'),
     everyShard: (...parts) => Array.from({ length: shards }, (_, shard) => [tag(shard), ...parts].join(':')),
   }

@@ -1,7 +1,15 @@
 import type { Bus } from '../bus.ts'
+import { randomToken } from '../digest.ts'
 import { StoreUnavailable } from '../errors.ts'
 import { RedisBus } from './bus.ts'
-import { connectCommands, connectSubscriber, keySpaceOf, type RedisClient, type RedisPlace } from './connection.ts'
+import {
+  connectBlocking,
+  connectCommands,
+  connectSubscriber,
+  keySpaceOf,
+  type RedisClient,
+  type RedisPlace,
+} from './connection.ts'
 import type { KeySpace } from './keys.ts'
 
 export interface StoreEvents {
@@ -13,6 +21,9 @@ export interface StoreEvents {
 
 /** Calls that failed one after the other until the store counts as down: a slow moment is not an outage. */
 const MAX_FAILURES_IN_ROW = 5
+
+/** How long a call that waits patiently may take, ms. */
+const PATIENCE_MS = 2_000
 
 /** The first look after a store that stopped answering. */
 const FIRST_PROBE_MS = 25
@@ -27,13 +38,18 @@ const HEARTBEAT_MS = 1_000
 /**
  * The shared Redis, with a deadline on every call and a breaker around it, so that a dead or stopped server costs
  * the first few requests `commandTimeoutMs` and the others nothing (DESIGN 8).
- * Two connections: bodies must not stand before leases in one line (facts/caching.md, head of line: 3.3 ms for 1.8).
+ * Several connections: bodies must not stand before leases in one line (facts/caching.md, head of line: 3.3 ms for 1.8),
+ * and what is waited for patiently before neither.
  */
 export class RedisStore {
   readonly keys: KeySpace
   readonly bus: Bus
+  /** This process's name in the fleet: what is published on `<channel>:<process>` only it hears. */
+  readonly process = randomToken().slice(0, 12)
   readonly #control: RedisClient
   readonly #bulk: RedisClient
+  readonly #patient: RedisClient
+  readonly #place: RedisPlace
   readonly #bus: RedisBus
   readonly #events: StoreEvents
   readonly #heartbeat: NodeJS.Timeout
@@ -49,7 +65,10 @@ export class RedisStore {
     this.#events = events
     this.#control = connectCommands(place)
     this.#bulk = connectCommands(place)
-    this.#bus = new RedisBus(connectSubscriber(place), this.#control, this.keys.channel)
+    this.#patient = connectCommands({ ...place, commandTimeoutMs: Math.max(PATIENCE_MS, place.commandTimeoutMs) })
+    this.#place = place
+    const own = `${this.keys.channel}:${this.process}`
+    this.#bus = new RedisBus(connectSubscriber(place), this.#control, this.keys.channel, own)
     this.bus = this.#bus
     this.#heartbeat = setInterval(() => void this.#beat(), HEARTBEAT_MS)
     this.#heartbeat.unref()
@@ -69,6 +88,19 @@ export class RedisStore {
   /** For bodies. Throws StoreUnavailable. */
   runBulk<T>(op: string, work: Work<T>): Promise<T> {
     return this.#guard(op, () => work(this.#bulk))
+  }
+
+  /**
+   * For what is better waited for than done twice: claims, ends of jobs, submissions. A slow answer is not one that
+   * never comes, and a claim whose answer nobody hears costs its job a lease. Throws StoreUnavailable.
+   */
+  runPatiently<T>(op: string, work: Work<T>): Promise<T> {
+    return this.#guard(op, () => work(this.#patient))
+  }
+
+  /** A connection of its own for commands that block; whoever opened it closes it. */
+  openBlocking(): RedisClient {
+    return connectBlocking(this.#place)
   }
 
   async #guard<T>(op: string, work: () => Promise<T>): Promise<T> {
@@ -139,6 +171,7 @@ export class RedisStore {
     this.#bus.close()
     this.#control.disconnect()
     this.#bulk.disconnect()
+    this.#patient.disconnect()
   }
 }
 

@@ -1,4 +1,10 @@
-import type { Limit } from './limiter.ts'
+/** A bucket of `capacity` tokens that refills at `perSecond`. */
+export interface Limit {
+  /** Tokens that may be taken at once, >= 1. */
+  capacity: number
+  /** Tokens per second, > 0. */
+  perSecond: number
+}
 
 /**
  * The generic cell rate algorithm: a token bucket in one number, the theoretical arrival time (TAT), the instant at

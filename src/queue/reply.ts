@@ -1,0 +1,73 @@
+/** The scripts' answers as the port tells them: numbers come as numbers or texts, texts as bytes. */
+import { CLASSES } from './policy.ts'
+import type { Claimed, Given, JobRecord, JobStatus, RateTaking, Refused } from './scheduler.ts'
+
+/** An answer of a script, bytes turned to text; payloads and results stay as they are. */
+type Reply = Buffer | string | number | null
+
+export const text = (reply: unknown): string => (Buffer.isBuffer(reply) ? reply.toString() : String(reply ?? ''))
+export const number = (reply: unknown): number => Number(text(reply))
+/** '' and -1 stand for nothing. */
+const instant = (reply: unknown): number | null => (text(reply) === '' || number(reply) < 0 ? null : number(reply))
+export const bytes = (reply: unknown): Buffer | null =>
+  Buffer.isBuffer(reply) && reply.length > 0 ? reply : typeof reply === 'string' && reply ? Buffer.from(reply) : null
+
+export function givenOf([claimed, held, nextDueAt]: Reply[]): Given {
+  const jobs = claimed as unknown as Reply[][]
+  return { claimed: jobs.map(claimedOf), held: number(held) === 1, nextDueAt: instant(nextDueAt) }
+}
+
+function claimedOf(reply: Reply[]): Claimed {
+  const [id, tenant, principal, upstream, route, cls, payload, fence, attempt, submittedAt, queuedMs] = reply
+  const names = { id: text(id), tenant: text(tenant), principal: text(principal), upstream: text(upstream) }
+  const numbers = { fence: number(fence), attempt: number(attempt), submittedAt: number(submittedAt) }
+  return {
+    ...names,
+    ...numbers,
+    route: text(route),
+    class: CLASSES[number(cls)]!,
+    payload: bytes(payload) ?? Buffer.alloc(0),
+    queuedMs: number(queuedMs),
+  }
+}
+
+/** `{id, position, wait, hash}`, or nothing. */
+export function recordOfReply(reply: unknown): JobRecord | null {
+  if (!Array.isArray(reply)) return null
+  const [id, position, wait, flat] = reply as [Reply, Reply, Reply, Reply[]]
+  const fields: Record<string, string> = {}
+  for (let i = 0; i < flat.length; i += 2) fields[text(flat[i])] = text(flat[i + 1])
+  return {
+    id: text(id),
+    tenant: fields.tenant!,
+    principal: fields.principal!,
+    upstream: fields.upstream!,
+    route: fields.route!,
+    class: CLASSES[Number(fields.class)]!,
+    status: fields.status as JobStatus,
+    submittedAt: Number(fields.submittedAt),
+    startedAt: instant(fields.startedAt),
+    finishedAt: instant(fields.finishedAt),
+    deadlineAt: Number(fields.deadlineAt),
+    attempt: Number(fields.attempt),
+    lost: Number(fields.lost),
+    error: fields.error || null,
+    position: instant(position),
+    waitMs: instant(wait),
+    revision: Number(fields.revision),
+  }
+}
+
+/** `{}` stands for no rate. */
+export function rateOfReply(reply: unknown): RateTaking | null {
+  const [allowed, remaining, retryAfterMs, resetMs] = (reply as Reply[]).map(number)
+  if (allowed === undefined) return null
+  return { allowed: allowed === 1, remaining: remaining!, retryAfterMs: retryAfterMs!, resetMs: resetMs! }
+}
+
+/** Undefined: it is another answer. */
+export function refusedOf([kind, first, second]: unknown[]): Refused | undefined {
+  if (text(kind) === 'full') return { kind: 'full', depth: number(first), waitMs: number(second), rate: null }
+  if (text(kind) === 'limited') return { kind: 'limited', rate: rateOfReply(first)! }
+  return undefined
+}

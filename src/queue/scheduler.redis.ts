@@ -1,0 +1,355 @@
+/**
+ * The scheduler in Redis, one server, Sentinel or Cluster: a script per operation (scripts/*.lua), one round trip each.
+ * All keys of a tenant lie in its shard, and every shard has an order of its own; a single server has one shard.
+ */
+
+import { StoreUnavailable } from '../kernel/errors.ts'
+import { type LuaScript, luaBytesScript } from '../kernel/redis/script.ts'
+import type { RedisStore } from '../kernel/redis/store.ts'
+import { Marks } from './marks.ts'
+import { CLASSES } from './policy.ts'
+import { bytes, givenOf, number, rateOfReply, recordOfReply, refusedOf, text } from './reply.ts'
+import type * as port from './scheduler.ts'
+import { MAX_STEPS } from './scheduler.ts'
+
+const NAMES = [
+  ...(['submit', 'record', 'acquire', 'claim', 'nudge', 'release', 'finish', 'lend', 'extend', 'tick'] as const),
+  ...(['cancel', 'retry', 'drop', 'look', 'watch', 'configure', 'loads'] as const),
+]
+type Name = (typeof NAMES)[number]
+
+const SCRIPTS = Object.fromEntries(
+  NAMES.map((name) => [name, luaBytesScript(new URL(`./scripts/${name}.lua`, import.meta.url))]),
+) as Record<Name, LuaScript>
+
+type Argument = string | number | Buffer
+
+export type SchedulerStore = Pick<
+  RedisStore,
+  'run' | 'runPatiently' | 'runBulk' | 'keys' | 'bus' | 'process' | 'openBlocking'
+>
+
+export interface RedisSchedulerOptions {
+  store: SchedulerStore
+  /** Only for tests: the instant that scripts shall take it to be, in place of Redis' own clock. */
+  nowAt?: () => number
+}
+
+/** Borrows its store; owns the connections that wait for marks. */
+export class RedisScheduler implements port.Scheduler {
+  readonly #store: SchedulerStore
+  readonly #nowAt: () => number
+  readonly #roots: readonly string[]
+  readonly #marks: Marks
+
+  constructor({ store, nowAt = () => 0 }: RedisSchedulerOptions) {
+    this.#store = store
+    this.#nowAt = nowAt
+    this.#roots = store.keys.everyShard('q')
+    this.#marks = new Marks(store, this.#roots)
+  }
+
+  async submit(order: port.JobOrder, limits: port.TenantLimits, door: port.Door): Promise<port.Submitted> {
+    const args = [...doorArgs(door), limitsText(limits), ...orderArgs(order)]
+    const reply = await this.#run('submit', order.tenant, args, door.rate?.bucket)
+    const refused = refusedOf(reply)
+    if (refused) return refused
+    const kind = text(reply[0])
+    if (kind !== 'queued') return { kind: kind as 'repeat' | 'mismatch', id: text(reply[1]) }
+    const record = recordOfReply(reply[3])!
+    return { kind, record, rate: rateOfReply(reply[1]), wouldRefuse: number(reply[2]) === 1 }
+  }
+
+  async record(order: port.JobOrder, result: Buffer): ReturnType<port.Scheduler['record']> {
+    const reply = await this.#run('record', order.tenant, ['', 0, 0, 0, '', ...orderArgs(order), result])
+    const kind = text(reply[0])
+    if (kind === 'recorded') return recordOfReply(reply[1])!
+    return { kind: kind as 'repeat' | 'mismatch', id: text(reply[1]) }
+  }
+
+  async acquire(wish: port.SlotWish, limits: port.TenantLimits, door: port.Door): Promise<port.Taken> {
+    const { id, tenant, upstream, route, width, process } = wish
+    const own = { process, want: 0, upstreams: [{ name: upstream, width: this.#width(width), allow: 0, avoid: [] }] }
+    const names = [id, tenant, upstream, route, CLASSES.indexOf(wish.class), this.#width(width)]
+    const args = [...doorArgs(door), limitsText(limits), ...names, ...this.#wishArgs(own, false)]
+    const reply = await this.#run('acquire', tenant, args, door.rate?.bucket, 'quickly')
+    const refused = refusedOf(reply)
+    if (refused) return refused
+    const rate = rateOfReply(reply[1])
+    if (text(reply[0]) === 'granted') return { kind: 'granted', rate }
+    const told = { position: number(reply[3]), waitMs: number(reply[4]), held: number(reply[5]) === 1 }
+    return { kind: 'waiting', rate, wouldRefuse: number(reply[2]) === 1, ...told }
+  }
+
+  async release(
+    { id, tenant, servedMs }: { id: string; tenant: string; servedMs: number | null },
+    next: port.ClaimWish,
+  ) {
+    return givenOf((await this.#run('release', tenant, [id, servedMs ?? -1, ...this.#wishArgs(next)])) as never)
+  }
+
+  /** Shard by shard, from one that was marked on, until the wish is served. */
+  async claim(wish: port.ClaimWish): Promise<port.Given> {
+    const given: port.Given = { claimed: [], held: false, nextDueAt: null }
+    for (const root of this.#marks.inTurn()) {
+      const left = lessOf(wish, given.claimed)
+      if (left.want === 0 && given.claimed.length > 0) break
+      add(given, givenOf((await this.#runAt('claim', root, this.#wishArgs(left))) as never))
+    }
+    return given
+  }
+
+  async nudge(wish: port.ClaimWish): Promise<port.Given> {
+    const given: port.Given = { claimed: [], held: false, nextDueAt: null }
+    for (const root of this.#roots) {
+      add(given, givenOf((await this.#runAt('nudge', root, this.#wishArgs({ ...wish, want: 0 }))) as never))
+    }
+    return given
+  }
+
+  async finish({ id, tenant, fence, ending, servedMs }: port.Finish, next: port.ClaimWish): Promise<port.Finished> {
+    const { how } = ending
+    const then = how === 'retry' ? Math.ceil(ending.delayMs) : how === 'back' && ending.renew ? 1 : 0
+    const error = how === 'failed' ? ending.error : ''
+    const result = (how === 'failed' || how === 'succeeded') && ending.result ? ending.result : ''
+    const args = [id, fence, how, servedMs ?? -1, then, error, result, ...this.#wishArgs(next)]
+    const [kept, status, ...given] = await this.#run('finish', tenant, args)
+    const isKept = number(kept) === 1
+    return { kept: isKept, status: (text(status) || null) as port.JobStatus | null, ...givenOf(given as never) }
+  }
+
+  async lend({ id, tenant, fence }: port.LeaseRef, next: port.ClaimWish): Promise<port.Given & { kept: boolean }> {
+    const [kept, ...given] = await this.#run('lend', tenant, [id, fence, ...this.#wishArgs(next)])
+    return { kept: number(kept) === 1, ...givenOf(given as never) }
+  }
+
+  async extend(refs: readonly port.LeaseRef[]): Promise<port.LeaseState[]> {
+    const states = new Map<string, port.LeaseState>()
+    for (const [root, own] of Map.groupBy(refs, ({ tenant }) => this.#store.keys.of(tenant, 'q'))) {
+      for (let from = 0; from < own.length; from += MAX_STEPS) {
+        const some = own.slice(from, from + MAX_STEPS)
+        const args = some.flatMap(({ id, fence }) => [id, fence])
+        const reply = await this.#runAt('extend', root, args)
+        for (const [at, { id }] of some.entries()) states.set(id, text(reply[at]) as port.LeaseState)
+      }
+    }
+    return refs.map(({ id }) => states.get(id)!)
+  }
+
+  async tick(wish: port.ClaimWish): Promise<port.Ticked> {
+    const all: port.Ticked = { ended: [], lost: 0, forgotten: [], held: false, nextDueAt: null }
+    for (const root of this.#roots) {
+      const reply = await this.#runAt('tick', root, this.#wishArgs({ ...wish, want: 0 }))
+      const [ended, lost, forgotten, held, nextDueAt] = reply as [unknown[][], unknown, unknown[][], unknown, unknown]
+      for (const [id, tenant, status, cls] of ended)
+        all.ended.push({ ...named(id, tenant), status: text(status) as port.JobStatus, class: CLASSES[number(cls)]! })
+      for (const [id, tenant, result] of forgotten) all.forgotten.push({ ...named(id, tenant), result: bytes(result) })
+      all.lost += number(lost)
+      all.held ||= number(held) === 1
+      all.nextDueAt = sooner(all.nextDueAt, number(nextDueAt) < 0 ? null : number(nextDueAt))
+    }
+    return all
+  }
+
+  async cancel(tenant: string, id: string, wish: port.ClaimWish): ReturnType<port.Scheduler['cancel']> {
+    const reply = await this.#run('cancel', tenant, [tenant, id, ...this.#wishArgs({ ...wish, want: 0 })])
+    const record = recordOfReply(reply[1])
+    return record && { record, cancelled: number(reply[0]) === 1 }
+  }
+
+  async retry(tenant: string, id: string, queueMs: number, width: number): ReturnType<port.Scheduler['retry']> {
+    const reply = await this.#run('retry', tenant, [tenant, id, queueMs, this.#width(width)])
+    const record = recordOfReply(reply[1])
+    return record && { record, retried: number(reply[0]) === 1 }
+  }
+
+  async drop(tenant: string, id: string): ReturnType<port.Scheduler['drop']> {
+    const [dropped, result] = await this.#run('drop', tenant, [tenant, id])
+    return number(dropped) === 1 ? { result: bytes(result) } : undefined
+  }
+
+  async look(tenant: string, id: string): Promise<port.JobRecord | null> {
+    return recordOfReply((await this.#run('look', tenant, [tenant, id]))[0])
+  }
+
+  result(tenant: string, id: string): Promise<Buffer | null> {
+    const root = this.#store.keys.of(tenant, 'q')
+    return this.#store.runBulk('queue.result', async (redis) => {
+      const owner = await redis.hget(`${root}:job:${id}`, 'tenant')
+      return owner === tenant ? redis.getBuffer(`${root}:res:${id}`) : null
+    })
+  }
+
+  dropResult(tenant: string, id: string): Promise<Buffer | null> {
+    const key = `${this.#store.keys.of(tenant, 'q')}:res:${id}`
+    return this.#store.run('queue.drop', (redis) => redis.getdelBuffer(key))
+  }
+
+  async list({ tenant, principal, status, limit, after }: port.JobQuery): Promise<port.JobRecord[]> {
+    const key = `${this.#store.keys.of(tenant, 'q')}:list:${tenant}:${principal}`
+    const found: port.JobRecord[] = []
+    for (let from = after; found.length < limit; ) {
+      const max = from === null ? '+' : `(${from}`
+      const ids = await this.#store.run('queue.list', (redis) =>
+        redis.zrevrangebylex(key, max, '-', 'LIMIT', 0, MAX_STEPS),
+      )
+      const records = (await this.#records(this.#store.keys.of(tenant, 'q'), tenant, ids)).filter((one) => one !== null)
+      found.push(...records.filter((record) => status === null || record.status === status))
+      if (ids.length < MAX_STEPS) break
+      from = ids.at(-1)!
+    }
+    return found.slice(0, limit)
+  }
+
+  async #records(root: string, tenant: string, ids: readonly string[]): Promise<(port.JobRecord | null)[]> {
+    if (ids.length === 0) return []
+    return (await this.#runAt('look', root, [tenant, ...ids])).map(recordOfReply)
+  }
+
+  async watch(tenant: string, id: string, process: string): Promise<void> {
+    await this.#run('watch', tenant, [tenant, id, process])
+  }
+
+  async configure(tenant: string, limits: port.TenantLimits, wish: port.ClaimWish): Promise<port.Given> {
+    const args = [tenant, limitsText(limits), ...this.#wishArgs({ ...wish, want: 0 })]
+    return givenOf((await this.#run('configure', tenant, args)) as never)
+  }
+
+  tenants(cursor: string): Promise<{ cursor: string; tenants: string[] }> {
+    return this.#page(cursor, async (root, from) => {
+      const [next, tenants] = await this.#store.run('queue.tenants', (redis) =>
+        redis.sscan(`${root}:tenants`, from, 'COUNT', MAX_STEPS),
+      )
+      return { next, items: tenants }
+    }).then(({ cursor, items }) => ({ cursor, tenants: items }))
+  }
+
+  async loads(tenants: readonly string[]): Promise<port.TenantLoad[]> {
+    const loads: port.TenantLoad[] = []
+    for (const [root, own] of Map.groupBy(tenants, (tenant) => this.#store.keys.of(tenant, 'q'))) {
+      for (let from = 0; from < own.length; from += MAX_STEPS) {
+        const some = own.slice(from, from + MAX_STEPS)
+        const replies = (await this.#runAt('loads', root, some)) as unknown[][]
+        loads.push(...some.map((tenant, at) => loadOf(tenant, replies[at]!)))
+      }
+    }
+    return loads
+  }
+
+  async jobs(cursor: string): Promise<{ cursor: string; jobs: port.JobRecord[] }> {
+    const page = await this.#page(cursor, async (root, from) => {
+      const [next, flat] = await this.#store.run('queue.jobs', (redis) =>
+        redis.zscan(`${root}:due`, from, 'COUNT', MAX_STEPS / 2),
+      )
+      const ids = flat.filter((_, at) => at % 2 === 0).slice(0, MAX_STEPS)
+      return { next, items: (await this.#records(root, '', ids)).filter((record) => record !== null) }
+    })
+    return { cursor: page.cursor, jobs: page.items }
+  }
+
+  /** One page of one shard; the cursor says which: `<shard>.<cursor there>`. */
+  async #page<T>(cursor: string, read: (root: string, from: string) => Promise<{ next: string; items: T[] }>) {
+    const [shard, from] = cursor === '0' ? [0, '0'] : [Number(cursor.split('.')[0]), cursor.split('.')[1]!]
+    const { next, items } = await read(this.#roots[shard]!, from)
+    if (next !== '0') return { cursor: `${shard}.${next}`, items }
+    return { cursor: shard + 1 < this.#roots.length ? `${shard + 1}.0` : '0', items }
+  }
+
+  async dead(limit: number): Promise<port.JobRecord[]> {
+    const found: port.JobRecord[] = []
+    for (const root of this.#roots) {
+      const most = Math.min(limit, MAX_STEPS)
+      const ids = await this.#store.run('queue.dead', (redis) => redis.zrevrange(`${root}:dead`, 0, most - 1))
+      found.push(...(await this.#records(root, '', ids)).filter((record) => record !== null))
+    }
+    return found.sort((a, b) => b.finishedAt! - a.finishedAt!).slice(0, limit)
+  }
+
+  wait(upstreams: readonly string[], waitMs: number, signal: AbortSignal): Promise<void> {
+    return this.#marks.wait(upstreams, waitMs, signal)
+  }
+
+  onPush(heard: (push: port.Push) => void): () => void {
+    return this.#store.bus.listen((message) => {
+      const [kind, id] = message.split(' ', 2)
+      if (kind === 'granted') heard({ kind, slot: id! })
+      else if (kind === 'changed' || kind === 'stop') heard({ kind, job: id! })
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#marks.close()
+  }
+
+  /** Of a Cluster's shards each has its part of an upstream's width, at least one. */
+  #width(width: number): number {
+    return Math.max(1, Math.floor(width / this.#roots.length))
+  }
+
+  #wishArgs({ process, want, upstreams }: port.ClaimWish, splits = true): Argument[] {
+    const width = (width: number) => (splits ? this.#width(width) : width)
+    return [process, want, ...upstreams.flatMap((one) => [one.name, width(one.width), one.allow, one.avoid.join(' ')])]
+  }
+
+  #run(name: Name, tenant: string, args: Argument[], bucket?: string, how: 'patiently' | 'quickly' = 'patiently') {
+    const root = this.#store.keys.of(tenant, 'q')
+    const keys = [root, ...(bucket === undefined ? [] : [this.#store.keys.of(tenant, 'limit', bucket)])]
+    return this.#call(name, keys, args, how)
+  }
+
+  #runAt(name: Name, root: string, args: readonly Argument[]): Promise<unknown[]> {
+    return this.#call(name, [root], args, 'patiently')
+  }
+
+  async #call(name: Name, keys: string[], args: readonly Argument[], how: 'patiently' | 'quickly'): Promise<unknown[]> {
+    const all = [this.#nowAt(), this.#store.keys.channel, ...args]
+    const run = how === 'quickly' ? this.#store.run : this.#store.runPatiently
+    const reply = await run.call(this.#store, `queue.${name}`, (redis) => SCRIPTS[name](redis, keys, all))
+    if (name === 'watch') return [reply]
+    if (!Array.isArray(reply)) throw new StoreUnavailable(`queue.${name}`, new Error('an answer that is none of ours'))
+    return reply
+  }
+}
+
+const named = (id: unknown, tenant: unknown) => ({ id: text(id), tenant: text(tenant) })
+
+const limitsText = ({ weight, hard, soft, maxQueue, paused }: port.TenantLimits): string =>
+  `${weight} ${hard} ${soft} ${maxQueue} ${paused ? 1 : 0}`
+
+function doorArgs({ rate, shadow }: port.Door): Argument[] {
+  const only = `${shadow.rate ? 'r' : ''}${shadow.queue ? 'q' : ''}`
+  return [only, ...(rate ? [rate.emissionUs, rate.burst, Math.floor(rate.nowAt) * 1_000] : [0, 0, 0])]
+}
+
+function orderArgs(order: port.JobOrder): Argument[] {
+  const { id, tenant, upstream, route, width, principal, keepsPayload, queueMs, keepMs, idempotency, payload } = order
+  const names = [id, tenant, upstream, route, CLASSES.indexOf(order.class), width, principal, keepsPayload ? '1' : '-']
+  return [...names, queueMs, keepMs, idempotency?.key ?? '', idempotency?.fingerprint ?? '', payload]
+}
+
+function loadOf(tenant: string, reply: unknown[]): port.TenantLoad {
+  const [running, interactive, ordinary, batch, oldestAt] = reply.slice(0, 5).map(number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
+  const paused = text(reply[5]) === '1'
+  return { tenant, running, depth: [interactive, ordinary, batch], oldestAt: oldestAt < 0 ? null : oldestAt, paused }
+}
+
+/** What is left of a wish once some of it was served. */
+function lessOf(wish: port.ClaimWish, claimed: readonly port.Claimed[]): port.ClaimWish {
+  const taken = (name: string) => claimed.filter(({ upstream }) => upstream === name).length
+  const upstreams = wish.upstreams.map((one) => ({ ...one, allow: Math.max(0, one.allow - taken(one.name)) }))
+  return { ...wish, want: wish.want - claimed.length, upstreams }
+}
+
+function add(all: port.Given, more: port.Given): void {
+  all.claimed.push(...more.claimed)
+  all.held ||= more.held
+  all.nextDueAt = sooner(all.nextDueAt, more.nextDueAt)
+}
+
+const sooner = (a: number | null, b: number | null): number | null => (a === null ? b : b === null ? a : Math.min(a, b))

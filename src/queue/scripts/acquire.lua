@@ -1,0 +1,46 @@
+-- WITH ground tenant place entry move wish choose job back dispatch serve door
+-- A waiting request asks for a slot: at once where there is room and nobody stands before it, else a place in the line.
+-- Atomic, O(log of the shard's work). A refusal changes nothing.
+--
+-- KEYS[1] root  KEYS[2] the rate's bucket
+-- ARGV[1..6] as ground, job and door say  [7] limits  [8] id  [9] tenant  [10] upstream  [11] route  [12] class 0-2
+--          [13] width  [14..] wish of its process: no jobs, this upstream alone
+-- RETURNS  {'granted', rate or {}} | {'waiting', rate or {}, over 0|1, position, waitMs, held} | {'full', …} | {'limited', …}
+-- EXPIRES  the place and the slot end by tick.lua a lease after the last sign of life
+-- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
+
+local id, u, route, width = ARGV[8], ARGV[10], ARGV[11], tonumber(ARGV[13])
+local t, wish = load(ARGV[9], ARGV[7]), read_wish(14, false)
+local tier, busy = tier_of(t), wish.upstreams[1].busy
+local function some(...) return call('EXISTS', ...) > 0 end
+
+local goes = tier ~= '' and busy < width and not (' ' .. table.concat(t.lanes, ' ') .. ' '):find(' ' .. u .. ' ', 1, true)
+if goes then
+  local jobs = some(P .. 'ready:' .. u .. ':jobs')
+  goes = not some(P .. 'ready:' .. u .. ':slots') and not (jobs and busy + 1 >= width)
+    and (tier == 'ready' or not (jobs or some(P .. 'over:' .. u .. ':slots')))
+end
+local isFull = not goes and depth(t) >= t.maxQueue
+local rate, refused = refusal(t, route, isFull)
+if refused then return refused end
+
+t.number = t.number + 1
+local e = new_slot(id, t.number)
+if goes then
+  if #t.lanes == 0 then t.vt = max(t.vt, clock()) end
+  advance(t.vt)
+  start(t, e)
+else
+  line(t, e)
+  call('ZADD', P .. 'due', now + LEASE, id)
+end
+keep(e)
+place(t)
+save(t)
+if goes then return { 'granted', rate } end
+
+local _, held = serve(wish)
+if load_slot(id).runs == '1' then return { 'granted', rate } end
+t = load(t.name)
+local position = call('ZRANK', P .. 'wait:' .. t.name, id) + 1
+return { 'waiting', rate, isFull and 1 or 0, position, wait_ms(t, position, route), held }

@@ -1,0 +1,24 @@
+-- WITH ground entry
+-- A process says that it lives: all its leases hold for another while. One call per process and third of a lease.
+-- Atomic, O(ids), at most a hundred of them.
+--
+-- KEYS[1] root
+-- ARGV[1] as ground says  [2] unused  [3..] id, fence (0: a slot) by turns
+-- RETURNS  one per id: 'held', 'waiting' and 'granted' for slots, 'lost' for what is no longer this process's
+-- EXPIRES  a lease after this
+-- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
+
+local states = {}
+for i = 3, #ARGV, 2 do
+  local id, fence, state = ARGV[i], ARGV[i + 1], 'lost'
+  if fence == '0' then
+    local slot = load_slot(id)
+    if slot then state = slot.runs == '1' and 'granted' or 'waiting' end
+  else
+    local job = call('HMGET', P .. 'job:' .. id, 'fence', 'leased', 'status')
+    if job[1] == fence and job[2] == '1' and job[3] == 'running' then state = 'held' end
+  end
+  if state ~= 'lost' then call('ZADD', P .. 'due', now + LEASE, id) end
+  states[#states + 1] = state
+end
+return states

@@ -1,0 +1,32 @@
+-- WITH ground tenant place entry move wish choose job back dispatch serve
+-- Ends a job's attempt, if its lease is still this one's, and claims what comes next: one call per job.
+-- Atomic, O(log of the shard's work) and at most a hundred steps.
+--
+-- KEYS[1] root
+-- ARGV[1..2] as ground and job say  [3] id  [4] fence  [5] how: succeeded, failed, retry, back  [6] servedMs or -1
+--          [7] retry: delayMs; back: 1 when its time in the line begins anew  [8] error  [9] result or ''  [10..] wish
+-- RETURNS  {kept 1|0, status or '', claimed jobs, held, nextDueAt}; kept 0: lost, or cancelled meanwhile
+-- EXPIRES  an ended job after keepMs (tick.lua), at the latest a minute later by itself
+-- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
+
+local e, how, served = load_job(ARGV[3]), ARGV[5], tonumber(ARGV[6])
+local kept = 0
+if e and e.fence == ARGV[4] and e.leased == '1' then
+  local t = load(e.tenant)
+  stop(t, e, served >= 0 and served or nil)
+  kept = e.status == 'running' and 1 or 0
+  if kept == 0 then
+    write(e, 'leased', '-', 'runs', '-')
+    rest(e)
+  elseif how == 'retry' then delay(t, e, tonumber(ARGV[7]))
+  elseif how == 'back' then
+    e.attempt = e.attempt - 1
+    back(t, e, ARGV[7] == '1')
+  else
+    if ARGV[9] ~= '' then call('SET', P .. 'res:' .. e.id, ARGV[9]) end
+    finish_job(e, how, ARGV[8])
+  end
+  place(t)
+  save(t)
+else e = { status = '' } end
+return { kept, e.status, serve(read_wish(10, false)) }

@@ -1,0 +1,15 @@
+-- WITH ground tenant serve
+-- Tells of jobs, those of this tenant (any, where it is ''), with their place in the line. Atomic, O(ids), at most a hundred.
+--
+-- KEYS[1] root
+-- ARGV[1] as ground says  [2] unused  [3] tenant  [4..] ids
+-- RETURNS  {record or false …}
+-- EXPIRES  nothing
+-- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
+
+local records = {}
+for i = 4, #ARGV do
+  local isTheirs = ARGV[3] == '' or call('HGET', P .. 'job:' .. ARGV[i], 'tenant') == ARGV[3]
+  records[#records + 1] = isTheirs and record(ARGV[i])
+end
+return records

@@ -1,0 +1,21 @@
+-- WITH ground tenant place entry move wish job serve
+-- A job that is over as it is submitted: a cached answer is its result. Atomic, O(log of the caller's jobs).
+--
+-- KEYS[1] root
+-- ARGV[1..2] as ground and job say  [3..7] unused  [8..20] as submit.lua  [21] result
+-- RETURNS  {'recorded', record} | {'repeat'|'mismatch', id}
+-- EXPIRES  after keepMs (tick.lua), at the latest a minute later by itself
+-- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
+
+local id, name, idem = ARGV[8], ARGV[9], ARGV[18]
+local known = idem ~= '' and call('GET', P .. 'idem:' .. name .. ':' .. idem)
+if known then
+  local first_id, fingerprint = known:match('(%S+) (%S+)')
+  return { fingerprint == ARGV[19] and 'repeat' or 'mismatch', first_id }
+end
+
+local e = new_job(id, 0)
+call('SET', P .. 'res:' .. id, ARGV[21])
+write(e, 'startedAt', now)
+finish_job(e, 'succeeded', '')
+return { 'recorded', record(id) }

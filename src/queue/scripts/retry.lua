@@ -1,0 +1,24 @@
+-- WITH ground tenant place entry move wish job back serve
+-- A job that failed or expired, once more, by an operator's hand: where its payload was kept. Atomic, O(log of the line).
+--
+-- KEYS[1] root
+-- ARGV[1..2] as ground and job say  [3] tenant  [4] id  [5] queueMs  [6] width of its upstream
+-- RETURNS  {retried 1|0, record or false}
+-- EXPIRES  nothing of it any more, until it ends again
+-- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
+
+local e = load_job(ARGV[4])
+if not e or e.tenant ~= ARGV[3] then return { 0, false } end
+local hasEnded = (e.status == 'failed' or e.status == 'expired') and e.leased ~= '1'
+if not hasEnded or call('EXISTS', P .. 'pay:' .. e.id) == 0 then return { 0, record(e.id) } end
+
+local t = load(e.tenant)
+call('ZREM', P .. 'dead', e.id)
+call('DEL', P .. 'res:' .. e.id)
+write(e, 'error', '', 'finishedAt', '', 'startedAt', '', 'queueMs', ARGV[5], 'lost', 0, 'attempt', 0)
+for _, key in ipairs({ 'job:', 'pay:' }) do call('PERSIST', P .. key .. e.id) end
+back(t, e, true)
+place(t)
+save(t)
+mark(e.upstream, tonumber(ARGV[6]))
+return { 1, record(e.id) }

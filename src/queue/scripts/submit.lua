@@ -1,0 +1,33 @@
+-- WITH ground tenant place entry move wish job serve door
+-- Takes a job in: idempotency, depth and rate at the door, then its record, its place in the line, its mark.
+-- Atomic, O(log of the tenant's and the shard's work). A refusal changes nothing.
+--
+-- KEYS[1] root  KEYS[2] the rate's bucket (any key of the slot where there is no rate)
+-- ARGV[1..6] as ground, job and door say  [7] limits  [8] id  [9] tenant  [10] upstream  [11] route  [12] class 0-2
+--          [13] width  [14] principal's digest  [15] keeps payload '1'|'-'  [16] queueMs  [17] keepMs
+--          [18] idempotency key's digest or ''  [19] fingerprint  [20] payload
+-- RETURNS  {'queued', rate or {}, over 0|1, record} | {'repeat'|'mismatch', id} | {'full', depth, waitMs} | {'limited', rate}
+-- EXPIRES  nothing while the job lives; tick.lua forgets it after its end
+-- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
+
+local id, name, u, route, idem = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[18]
+local known = idem ~= '' and call('GET', P .. 'idem:' .. name .. ':' .. idem)
+if known then
+  local first_id, fingerprint = known:match('(%S+) (%S+)')
+  return { fingerprint == ARGV[19] and 'repeat' or 'mismatch', first_id }
+end
+
+local t = load(name, ARGV[7])
+local isFull = depth(t) >= t.maxQueue
+local rate, refused = refusal(t, route, isFull)
+if refused then return refused end
+
+t.number = t.number + 1
+local e = new_job(id, t.number)
+line(t, e)
+write(e, 'lined', '1', 'linedAt', now, 'revision', 1)
+call('ZADD', P .. 'due', e.deadlineAt, id)
+place(t)
+save(t)
+mark(u, tonumber(ARGV[13]))
+return { 'queued', rate, isFull and 1 or 0, record(id) }
