@@ -168,6 +168,22 @@ const ADVICE: Record<RefusalCode, string> = {
   HEADERS_TOO_LARGE: 'Most often this is a pile of cookies. Nothing was passed on.',
   RATE_LIMITED:
     'Wait as long as `Retry-After` says; `RateLimit` tells how much is left. Cached answers stay free of charge, so asking the same again costs nothing. Operators raise `requestsPerMinute`, `burst` or `ingressPerSecond` of the tenant or its plan.',
+  QUEUE_FULL:
+    'Queued jobs and waiting requests together have reached `maxQueueSize`. Come back after `Retry-After`, which is an estimate of when there is room; cached answers do not wait. Nothing was charged.',
+  QUEUE_TIMEOUT:
+    'The request waited `maxQueueTime` for one of the `maxConcurrentQueries` of its tenant (or of the upstream) and got none. As the error of a job: it stood in the line that long, is `expired`, and never ran.',
+  IDEMPOTENCY_MISMATCH:
+    'A repeat must be the same request by the same caller, byte for byte in what is keyed. Use a fresh key for another one.',
+  JOB_NOT_FOUND:
+    "Never submitted, no longer kept (`submit.resultTtl` after its end), or somebody else's: the answer is the same, so that nobody learns of others' jobs.",
+  JOB_NOT_FINISHED:
+    'Ask again later, hold the request with `Prefer: wait=20`, or follow the job with `Accept: text/event-stream`. A cancelled job never has a result.',
+  RESULT_EXPIRED:
+    'Results are kept for `submit.resultTtl`, and the oldest of a tenant go when they take more than its `maxResultBytes`. Submit it again.',
+  RESULT_TOO_LARGE:
+    'It passed `maxResultSize` of the tenant while it was read, and the query was given up. Ask for less, or let the operator allow more.',
+  JOB_POISONED:
+    'Three workers in a row were killed or stalled beyond their lease while they ran it. Operators find it with `sluice jobs list --dead`, and may retry or drop it.',
   STORE_UNAVAILABLE:
     'Try again after `Retry-After`. Most requests go on without the store; this one could not. Operators see `sluice_store_up` and the log line of the outage.',
   BREAKER_OPEN:

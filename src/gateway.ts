@@ -1,13 +1,16 @@
 /**
- * The composition root: the only place that opens Redis and sockets, and says which adapter serves which port.
+ * The composition root: the only place that opens Redis, SQLite and sockets, and says which adapter serves which port.
  * Read from top to bottom it is the house from the cellar up; request/handle.ts is the way of a request through it.
  */
+
+import { join } from 'node:path'
 import { Registry } from 'prom-client'
 import { operations } from './admin/operations.ts'
 import { AdminServer, type MetricsPage } from './admin/server.ts'
 import { Cache } from './cache/cache.ts'
 import { MemoryFar } from './cache/far.memory.ts'
 import { RedisFar } from './cache/far.redis.ts'
+import { takesJobs } from './config/jobs.ts'
 import { fixedChanges } from './config/reload.ts'
 import type { Config } from './config/schema.ts'
 import { Accounts } from './entry/account.ts'
@@ -19,28 +22,55 @@ import { RedisFleet } from './flight/fleet.redis.ts'
 import { Flights } from './flight/flights.ts'
 import { type Bus, MemoryBus } from './kernel/bus.ts'
 import { systemClock } from './kernel/clock.ts'
+import type { Refusal } from './kernel/errors.ts'
+import type { Rate } from './kernel/gcra.ts'
 import { Census } from './kernel/redis/census.ts'
 import { RedisStore } from './kernel/redis/store.ts'
 import { Ingress } from './limits/ingress.ts'
 import { DegradingLimiter } from './limits/limiter.degrading.ts'
 import { MemoryLimiter } from './limits/limiter.memory.ts'
 import { RedisLimiter } from './limits/limiter.redis.ts'
+import type { Limiter } from './limits/limiter.ts'
+import { MemoryScheduler } from './queue/scheduler.memory.ts'
+import { RedisScheduler } from './queue/scheduler.redis.ts'
+import { SqliteScheduler } from './queue/scheduler.sqlite.ts'
+import type { Scheduler, TenantLimits } from './queue/scheduler.ts'
+import { Slots } from './queue/slots.ts'
+import { Ticker } from './queue/ticker.ts'
+import { Watches } from './queue/watches.ts'
 import { compileAll } from './request/compiled.ts'
 import type { House } from './request/house.ts'
 import type { Landing } from './request/landing.ts'
+import { LiveLimits } from './request/live-limits.ts'
+import { LoadGauges } from './request/loads.ts'
 import { Gauges } from './request/measure.ts'
+import { noteEnd, noteTicked } from './request/note-jobs.ts'
+import { perform } from './request/perform.ts'
+import { MemoryLedger } from './results/ledger.memory.ts'
+import { RedisLedger } from './results/ledger.redis.ts'
+import { Results } from './results/results.ts'
+import { FileSpill } from './results/spill.file.ts'
+import { RedisSpill } from './results/spill.redis.ts'
 import { accessLog } from './telemetry/access.ts'
 import { TenantLabels } from './telemetry/labels.ts'
 import type { Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { Tally } from './telemetry/tally.ts'
 import { Passthrough } from './upstream/passthrough.ts'
+import { Pool } from './workers/pool.ts'
+
+/** What one process does: answer requests, run jobs, or both. */
+export type Role = 'all' | 'gateway' | 'worker'
 
 export interface GatewayParts {
   log: Log
   /** Takes the lines of the access log. */
   writeLine: (line: string) => void
   registry?: Registry
+  /** Whether this process runs jobs; `all` and `worker` do. */
+  role?: Role
+  /** It has run as many jobs, or grown as large, as the config allows a process: another one should take its place. */
+  onSpent?: () => void
   /** Which doors this process opens; a fleet's first process has the admin port, the others share the data port. */
   doors?: { data: boolean; admin: boolean }
   /** Whether the processes that have the data door are shutting down; told at /readyz. */
@@ -62,13 +92,14 @@ export interface Gateway extends AsyncDisposable {
  * If a step fails to open, the ones before it are closed and the error is rethrown.
  */
 export async function openGateway(config: Config, parts: GatewayParts): Promise<Gateway> {
-  const { log, registry = new Registry(), doors = { data: true, admin: true } } = parts
+  const { log, registry = new Registry(), role = 'all', doors = { data: true, admin: true } } = parts
   const clock = systemClock
   const metrics = createMetrics(registry)
   await using opening = new AsyncDisposableStack()
 
   // the cellar: where entries, leases and limits live
-  const store = openStore(config, metrics, log, opening)
+  let onStoreLost = () => {}
+  const store = openStore(config, { metrics, log, onLost: () => onStoreLost() }, opening)
   const bus: Bus = store?.bus ?? new MemoryBus()
   await store?.firstContact(FIRST_CONTACT_MS)
   const census = store ? opening.use(new Census({ store, clock })) : { size: 1 }
@@ -88,8 +119,31 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
     ? new DegradingLimiter({ limiter: new RedisLimiter({ store, clock }), census, clock })
     : new MemoryLimiter({ clock })
   const ingress = new Ingress({ limiter, census, clock })
-  let current = await compileAll(config, null, { metrics, log })
+  const upstreamDeps = { metrics, log, onResting: (name: string, why: Refusal) => slots.dismiss(name, why) }
+  let current = await compileAll(config, null, upstreamDeps)
   opening.defer(() => current.close())
+
+  // the line: whose turn it is, for jobs and for waiting requests alike, and where results lie
+  const scheduler = openScheduler(config, store, limiter, (tenant) => current.policy.tenant(tenant)?.queue)
+  opening.defer(() => scheduler.close())
+  const results = openResults(() => house.policy.config, config, store)
+  const process = store?.process ?? 'here'
+  const slots = new Slots({
+    ...{ scheduler, census, clock, process },
+    local: store ? new MemoryScheduler({ clock }) : null,
+    upstreams: () => current.upstreamWishes(),
+    onGiven: (given) => ticker.hear(given.nextDueAt),
+  })
+  opening.defer(() => slots.close())
+  onStoreLost = () => slots.storeLost()
+  const watches = new Watches({ scheduler, process, clock })
+  opening.defer(() => watches.close())
+  const ticker: Ticker = new Ticker({
+    ...{ scheduler, clock, random: Math.random },
+    wish: () => slots.wish(0),
+    onTicked: (ticked) => noteTicked(ticked, house),
+  })
+  opening.defer(() => ticker.close())
 
   // the walk
   const labels = new TenantLabels(config.telemetry.tenantLabels)
@@ -100,12 +154,39 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
     fleet,
     limiter,
     ingress,
+    ...{ scheduler, slots, watches, results },
+    onDue: (at) => ticker.hear(at),
     clock,
     random: Math.random,
     metrics,
     tenantLabels: labels,
     log,
   }
+
+  // the workers
+  const limits = new LiveLimits(house)
+  ticker.start()
+  if (role !== 'gateway') {
+    const pool = new Pool({
+      ...{ scheduler, clock, process },
+      concurrency: () => house.policy.config.workers.concurrency,
+      wish: (want) => slots.wish(want),
+      run: (work) => perform(work, house),
+      onGiven: (given) => {
+        ticker.hear(given.nextDueAt)
+        if (given.held) slots.held()
+      },
+      onEnd: (end) => {
+        noteEnd(end, house)
+        if (isSpent(pool.ended, house.policy.config)) parts.onSpent?.()
+      },
+    })
+    opening.defer(() => pool.drain(config.server.drainTimeout))
+    pool.start()
+    metrics.workers.set(config.workers.concurrency)
+  }
+  const sweeping = setInterval(() => void sweep(house), SWEEP_MS)
+  opening.defer(() => clearInterval(sweeping))
 
   // the doors
   const accounts = new Accounts({
@@ -151,6 +232,8 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
     if (doors.data) metrics.connections.set(await data.connections())
   }
   await measure()
+  const loads = new LoadGauges(house)
+  metrics.loads.measure = () => loads.measure()
   const measuring = setInterval(() => void measure(), GAUGES_MS)
   opening.defer(() => clearInterval(measuring))
 
@@ -161,8 +244,11 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
     adminUrl: doors.admin ? `http://${urlHost(config.admin.host)}:${admin.port}` : null,
     async reload(next) {
       const before = current
-      const after = await compileAll(next, before, { metrics, log }) // throws before anything has changed
+      if (!store && !keepsJobs(config) && keepsJobs(next))
+        throw new Error('the first route that takes jobs needs a restart')
+      const after = await compileAll(next, before, upstreamDeps) // throws before anything has changed
       house.policy = after.policy
+      void limits.apply()
       data.manners = mannersOf(next)
       log.level = next.telemetry.logLevel
       current = after
@@ -181,7 +267,11 @@ const GAUGES_MS = 1_000
 /** How long the start waits for a first answer of the store; it goes on without one (DESIGN 8). */
 const FIRST_CONTACT_MS = 1_000
 
-function openStore(config: Config, metrics: Metrics, log: Log, opening: AsyncDisposableStack): RedisStore | null {
+function openStore(
+  config: Config,
+  { metrics, log, onLost }: { metrics: Metrics; log: Log; onLost: () => void },
+  opening: AsyncDisposableStack,
+): RedisStore | null {
   if (config.store.kind !== 'redis') {
     metrics.storeUp.set(1)
     return null
@@ -195,12 +285,62 @@ function openStore(config: Config, metrics: Metrics, log: Log, opening: AsyncDis
         metrics.storeUp.set(up ? 1 : 0)
         if (up) log.info('the store is up')
         else log.warn({ reason }, 'the store is down; going on without it')
+        if (!up) onLost()
       },
       onCall: (op, seconds) => metrics.storeSeconds.observe(op, seconds),
     },
   )
   return opening.use(store)
 }
+
+/** Where jobs are kept: in Redis, or in a file; a config without jobs needs none. */
+function openScheduler(
+  config: Config,
+  store: RedisStore | null,
+  limiter: Limiter,
+  limitsOf: (tenant: string) => TenantLimits | undefined,
+): Scheduler {
+  if (store) return new RedisScheduler({ store })
+  const takeRate = ({ bucket, nowAt, ...rate }: Rate & { bucket: string; nowAt: number }) =>
+    (limiter as MemoryLimiter).takeFrom(bucket, rate, nowAt)
+  if (!keepsJobs(config)) return new MemoryScheduler({ clock: systemClock, takeRate })
+  const { dir, synchronous } = config.store as Extract<Config['store'], { kind: 'embedded' }>
+  const file = join(dir, 'jobs.sqlite')
+  return new SqliteScheduler({
+    clock: systemClock,
+    takeRate,
+    file,
+    synchronous,
+    limitsOf: (name) => limitsOf(name) ?? NONE,
+  })
+}
+
+/** A tenant that is no longer in the config has jobs left: one at a time, to their end. */
+const NONE: TenantLimits = { weight: 1, hard: 1, soft: 1, maxQueue: 0, paused: false }
+
+const keepsJobs = (config: Config): boolean => config.routes.some((route) => takesJobs(route, config))
+
+function openResults(current: () => Config, config: Config, store: RedisStore | null): Results {
+  const inRedis = store !== null && config.results.kind === 'redis'
+  return new Results({
+    spill: inRedis ? new RedisSpill({ store }) : new FileSpill({ dir: config.store.dir }),
+    ledger: store ? new RedisLedger({ store, clock: systemClock }) : new MemoryLedger({ clock: systemClock }),
+    clock: systemClock,
+    spillAboveBytes: () => current().results.spillAbove,
+  })
+}
+
+const SWEEP_MS = 60_000
+
+async function sweep({ results, log }: House): Promise<void> {
+  await results
+    .sweep()
+    .catch((err) => log.warn({ err }, 'stored results could not be swept; the next round tries again'))
+}
+
+const isSpent = (ended: number, { workers }: Config): boolean =>
+  (workers.maxJobsPerProcess > 0 && ended >= workers.maxJobsPerProcess) ||
+  (workers.maxMemory > 0 && globalThis.process.memoryUsage.rss() > workers.maxMemory)
 
 const redisSettings = (config: Config) => config.store as Extract<Config['store'], { kind: 'redis' }>
 const embeddedBytes = (config: Config) => (config.store as Extract<Config['store'], { kind: 'embedded' }>).maxBytes

@@ -1,54 +1,105 @@
 /**
- * `npm test`: finds or installs redis-server, runs every test, and takes its children with it when it is interrupted.
+ * `npm test`: finds or installs redis-server, runs every test but those of test/long, and takes its children with it
+ * when it is interrupted. `npm run test:long`: runs test/long, then the Redis suites once more against Valkey.
  * Further arguments are test files or flags for node's runner: `npm test -- src/cache/near.test.ts`.
  */
-import { spawn, spawnSync } from 'node:child_process'
-import { userInfo } from 'node:os'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { canInstall, has, install } from './support/debian.ts'
+import { valkeyServer } from './support/valkey.ts'
+
+/** One run of node's test runner. */
+interface Part {
+  name: string
+  flags: readonly string[]
+  files: readonly string[]
+  /** What its tests find in their environment besides ours. May throw when what it needs is not to be had. */
+  env?: () => Record<string, string>
+}
+
+const DEFAULT_FLAGS = ['--test-timeout=60000', '--test-concurrency=2']
+
+const DEFAULT: Part = {
+  name: 'tests',
+  flags: DEFAULT_FLAGS,
+  files: ['src/**/*.test.ts', 'sample/**/*.test.ts', 'test/*.test.ts', 'test/!(long)/**/*.test.ts'],
+}
+const LONG: Part = {
+  name: 'long tests',
+  flags: ['--test-timeout=300000', '--test-concurrency=1'],
+  files: ['test/long/**/*.test.ts'],
+}
+const ON_VALKEY: Part = {
+  name: 'Redis suites on Valkey',
+  flags: DEFAULT_FLAGS,
+  files: ['src/**/*.redis.test.ts'],
+  env: () => ({ SLUICE_TEST_REDIS_SERVER: valkeyServer() }),
+}
+
+const isLong = process.argv.includes('--long')
+const given = process.argv.slice(2).filter((arg) => arg !== '--long')
+const givesFiles = given.some((arg) => arg.endsWith('.ts'))
+
+let runner: ChildProcess | undefined
+let interrupted = false
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    interrupted = true
+    killGroup()
+  })
+}
 
 ensureRedis()
+if (!isLong) process.exitCode = await run(DEFAULT)
+else if (givesFiles) process.exitCode = await run(LONG)
+else process.exitCode = await runAll([LONG, ON_VALKEY])
 
-const given = process.argv.slice(2)
-const files = given.some((arg) => arg.endsWith('.ts'))
-  ? []
-  : ['src/**/*.test.ts', 'sample/**/*.test.ts', 'test/**/*.test.ts']
-const runner = spawn(process.execPath, ['--test', '--test-timeout=60000', '--test-concurrency=2', ...given, ...files], {
-  stdio: 'inherit',
-  detached: true,
-  env: { ...process.env, NODE_ENV: 'test' },
-})
-const stopAll = (signal: NodeJS.Signals) => {
+/** One after the other, whether or not one fails, until an interruption. */
+async function runAll(parts: readonly Part[]): Promise<number> {
+  let failed = 0
+  for (const part of parts) if (!interrupted) failed = (await runNamed(part)) || failed
+  return failed
+}
+
+async function runNamed(part: Part): Promise<number> {
+  process.stdout.write(`\n== ${part.name}\n`)
   try {
-    process.kill(-runner.pid!, signal)
+    return await run(part)
+  } catch (error) {
+    console.error((error as Error).message)
+    return 1
+  }
+}
+
+/** Resolves with the runner's exit code, when it and all it started are gone. */
+async function run({ flags, files, env }: Part): Promise<number> {
+  runner = spawn(process.execPath, ['--test', ...flags, ...given, ...(givesFiles ? [] : files)], {
+    stdio: 'inherit',
+    detached: true,
+    env: { ...process.env, NODE_ENV: 'test', ...env?.() },
+  })
+  const { promise, resolve } = Promise.withResolvers<number>()
+  runner.on('exit', (code, signal) => resolve(signal ? 1 : (code ?? 1)))
+  const code = await promise
+  killGroup() // what a crashed test file left behind in the group
+  return code
+}
+
+function killGroup(): void {
+  if (!runner) return
+  try {
+    process.kill(-runner.pid!, 'SIGKILL')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopAll('SIGKILL'))
-runner.on('exit', (code, signal) => {
-  stopAll('SIGKILL') // what a crashed test file left behind in the group
-  process.exitCode = signal ? 1 : (code ?? 1)
-})
 
 function ensureRedis(): void {
   if (has('redis-server')) return
-  if (userInfo().uid !== 0 || !has('apt-get')) {
-    console.error('The tests need a real redis-server. Install it first: apt-get install redis-server')
+  try {
+    if (!canInstall()) throw new Error('The tests need a real redis-server. Install it: apt-get install redis-server')
+    install('redis-server')
+  } catch (error) {
+    console.error((error as Error).message)
     process.exit(1)
   }
-  console.error('redis-server is not installed; installing the Debian package ...')
-  const env = { ...process.env, RUNLEVEL: '1', DEBIAN_FRONTEND: 'noninteractive' } // RUNLEVEL=1: Debian must not start it
-  for (const args of [
-    ['update', '-qq'],
-    ['install', '-y', '-qq', '--no-install-recommends', 'redis-server'],
-  ]) {
-    const done = spawnSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'inherit'] })
-    if (done.status !== 0) {
-      console.error(`apt-get ${args.join(' ')} failed. Install redis-server by hand and try again.`)
-      process.exit(1)
-    }
-  }
-}
-
-function has(program: string): boolean {
-  return spawnSync('which', [program], { stdio: 'ignore' }).status === 0
 }

@@ -31,7 +31,7 @@ export class Accounts {
     this.#tally.count(label, route, outcome, ms / 1_000)
     if (code !== undefined) this.#metrics.refusals.inc({ tenant: label, code })
     const { id, method, path, timings } = call
-    const { auth: authMs, cache: cacheMs, upstream: upstreamMs } = timings
+    const { auth: authMs, cache: cacheMs, queue: queueMs, upstream: upstreamMs } = timings
     this.#log({
       id,
       tenant,
@@ -46,6 +46,7 @@ export class Accounts {
       ms,
       authMs,
       cacheMs,
+      queueMs,
       upstreamMs,
     })
   }

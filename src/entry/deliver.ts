@@ -7,12 +7,13 @@ import type { Entry } from '../cache/entry.ts'
 import type { FlatHeaders } from '../kernel/exchange.ts'
 import { noteStreamed } from '../kernel/young-memory.ts'
 import { rateHeaders } from '../limits/headers.ts'
-import type { Delivery } from '../request/delivery.ts'
+import type { Delivery, Said } from '../request/delivery.ts'
 import { endToEnd } from '../upstream/hop-by-hop.ts'
+import { ClientLeft } from './client-left.ts'
 import type { Cors } from './cors.ts'
 import type { HttpCall } from './http-call.ts'
 
-type Written = Exclude<Delivery, { kind: 'proxy' }>
+type Written = Exclude<Delivery, { kind: 'proxy' | 'events' }>
 
 /** Writes what the walk decided. Returns the status that was sent. */
 export function deliver(
@@ -23,8 +24,9 @@ export function deliver(
   cors: Cors | null,
 ): number | Promise<number> {
   if (delivery.kind === 'entry') return deliverEntry(call, res, delivery, cache, cors)
-  return delivery.kind === 'answer'
-    ? deliverAnswer(call, res, delivery, cors)
+  if (delivery.kind === 'answer') return deliverAnswer(call, res, delivery, cors)
+  return delivery.kind === 'result'
+    ? deliverResult(call, res, delivery, cors)
     : deliverStream(call, res, delivery, cors)
 }
 
@@ -36,11 +38,42 @@ function deliverAnswer(
 ): number {
   const { status, headers, body } = delivery.answer
   const all = withCors([...headers, ...ownHeaders(call, delivery), ...rateNotice(delivery)], call, cors)
-  // A status that never has a body (RFC 9110 6.4.1) must not announce one.
-  if (status !== 204 && status !== 304) all.push('content-length', `${body.length}`)
+  if (hasBody(status)) all.push('content-length', `${body.length}`)
   res.writeHead(status, all).end(call.method === 'HEAD' ? undefined : body)
   return status
 }
+
+/** A status that never has a body (RFC 9110 6.4.1) must not announce one. */
+const hasBody = (status: number): boolean => status !== 204 && status !== 304
+
+/** The head waits for the first piece: what fails until then is told as a problem, what fails later must look broken. */
+async function deliverResult(
+  call: HttpCall,
+  res: ServerResponse,
+  delivery: Extract<Written, { kind: 'result' }>,
+  cors: Cors | null,
+): Promise<number> {
+  const { status, headers, bytes, body } = delivery
+  const all = withCors([...headers, ...ownHeaders(call, delivery), ...rateNotice(delivery)], call, cors)
+  if (hasBody(status)) all.push('content-length', `${bytes}`)
+  if (call.method === 'HEAD' || !hasBody(status)) {
+    res.writeHead(status, all).end()
+    return status
+  }
+  try {
+    const first = await body.next()
+    res.writeHead(status, all)
+    await pipeline(rest(first.done ? [] : [first.value], body), res)
+  } catch (error) {
+    throw isOfTheClient(error) ? new ClientLeft() : error
+  } finally {
+    await body.return(undefined)
+  }
+  return status
+}
+
+const isOfTheClient = (error: unknown): boolean =>
+  (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
 
 async function deliverStream(
   call: HttpCall,
@@ -126,17 +159,19 @@ function headOf(entry: Entry, variant: Body): FlatHeaders {
   return head
 }
 
-const withCors = (headers: FlatHeaders, call: HttpCall, cors: Cors | null): FlatHeaders =>
+export const withCors = (headers: FlatHeaders, call: HttpCall, cors: Cors | null): FlatHeaders =>
   cors ? cors.apply(headers, call.incoming) : headers
 
 /** The gateway's own headers on every answer (CONTRACT 4). */
-export function ownHeaders(call: HttpCall, { cacheStatus }: { cacheStatus: string }): FlatHeaders {
-  return ['cache-status', `sluice; ${cacheStatus}`, 'x-request-id', call.id, 'server-timing', serverTiming(call)]
+export function ownHeaders(call: HttpCall, { cacheStatus }: Pick<Said, 'cacheStatus'>): FlatHeaders {
+  const cached = cacheStatus === undefined ? [] : ['cache-status', `sluice; ${cacheStatus}`]
+  return [...cached, 'x-request-id', call.id, 'server-timing', serverTiming(call)]
 }
 
 function serverTiming({ timings }: HttpCall): string {
   const upstream = timings.upstream > 0 ? `, upstream;dur=${timings.upstream}` : ''
-  return `auth;dur=${timings.auth}, cache;dur=${timings.cache}${upstream}`
+  const queue = timings.queue > 0 ? `, queue;dur=${timings.queue}` : ''
+  return `auth;dur=${timings.auth}, cache;dur=${timings.cache}${queue}${upstream}`
 }
 
 /** An upstream's headers without those that are ours alone to say. */
@@ -148,6 +183,6 @@ export function passedHeaders(headers: FlatHeaders): FlatHeaders {
   return passed
 }
 
-export function rateNotice({ rate }: Pick<Delivery, 'rate'>): FlatHeaders {
+export function rateNotice({ rate }: Pick<Said, 'rate'>): FlatHeaders {
   return rate ? rateHeaders('requests', rate.limit, rate.grant) : []
 }

@@ -21,7 +21,7 @@ export class HttpCall implements Call {
   readonly query: string
   readonly headers: IncomingHttpHeaders
   readonly startedAt: number
-  readonly timings: Timings = { auth: 0, cache: 0, upstream: 0 }
+  readonly timings: Timings = { auth: 0, cache: 0, queue: 0, upstream: 0 }
   readonly facts: Facts = { tenant: null, principal: null, route: '', key: undefined }
   readonly incoming: IncomingMessage
   /** Monotonic, for durations. */

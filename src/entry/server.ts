@@ -6,6 +6,7 @@ import { Refusal } from '../kernel/errors.ts'
 import type { Delivery } from '../request/delivery.ts'
 import { handle } from '../request/handle.ts'
 import type { House } from '../request/house.ts'
+import { jobs } from '../request/jobs.ts'
 import { passPreflight } from '../request/pass.ts'
 import { normalPath, splitTarget } from '../routing/path.ts'
 import type { Passthrough } from '../upstream/passthrough.ts'
@@ -14,9 +15,10 @@ import type { Accounts, Ending } from './account.ts'
 import { ClientLeft } from './client-left.ts'
 import { type Cors, isPreflight } from './cors.ts'
 import { deliver } from './deliver.ts'
+import { EventStreams } from './events.ts'
 import { HttpCall, type LeftEvents } from './http-call.ts'
 import type { Manners } from './manners.ts'
-import { isOwn, own } from './own.ts'
+import { isAboutJobs, isOwn, own } from './own.ts'
 import { problemOf } from './problem.ts'
 import { announcesBody, asksForWebSocket, protocolFault } from './protocol.ts'
 import { type ProxyDelivery, proxyUpgrade, proxyWeb } from './proxy.ts'
@@ -50,8 +52,11 @@ export class DataServer {
   /** Connections that were told `close` for a broken request: what still comes on them is nobody's. */
   readonly #condemned = new Set<Duplex>()
   manners: Manners
+  readonly #streams = new EventStreams()
   #draining = false
-  #closing: Promise<void> | undefined
+  /** Aborts as the drain begins: what is held for its own sake is answered, and streams of events end. */
+  readonly #closing = new AbortController()
+  #drained: Promise<void> | undefined
 
   constructor(house: House, accounts: Accounts, passthrough: Passthrough, manners: Manners, options: ServerOptions) {
     this.#house = house
@@ -105,15 +110,20 @@ export class DataServer {
     try {
       const target = this.#checked(req)
       call = this.#call(req, res as unknown as LeftEvents, target, goOn)
-      if (isOwn(call.path)) return own(call, res, this)
+      const isOwned = isOwn(call.path)
+      if (isOwned && !isAboutJobs(call.path)) return own(call, res, this)
       const { cors } = this.manners
       if (cors && isPreflight(req)) return this.#answerPreflight(call, res, cors)
-      const delivery = isPreflight(req) ? passPreflight(call, this.#house) : await handle(call, this.#house)
+      const delivery = isOwned ? await jobs(call, this.#house, this.#closing.signal) : await this.#walk(call, req)
       const ending = this.#write(call, req, res, delivery)
       this.#accounts.settle(call, ending instanceof Promise ? await ending : ending)
     } catch (error) {
       this.#refuse(req, res, call ?? this.#rough(req, res), error)
     }
+  }
+
+  #walk(call: HttpCall, req: IncomingMessage): Delivery | Promise<Delivery> {
+    return isPreflight(req) ? passPreflight(call, this.#house) : handle(call, this.#house)
   }
 
   #answerPreflight(call: HttpCall, res: ServerResponse, cors: Cors): void {
@@ -125,7 +135,12 @@ export class DataServer {
   /** At once for what is in memory: a hit makes no promise that it does not need. */
   #write(call: HttpCall, req: IncomingMessage, res: ServerResponse, delivery: Delivery): Ending | Promise<Ending> {
     if (delivery.kind === 'proxy') return proxyWeb(call, req, res, delivery, this.#passthrough, this.manners)
-    const status = deliver(call, res, delivery, this.#house.cache, this.manners.cors)
+    if (this.#draining) res.shouldKeepAlive = false // or the drain would wait for a connection that nobody uses
+    const { cors } = this.manners
+    const status =
+      delivery.kind === 'events'
+        ? this.#streams.write(call, res, delivery, cors, this.#closing.signal)
+        : deliver(call, res, delivery, this.#house.cache, cors)
     const ending = (status: number): Ending => ({ status, outcome: delivery.outcome })
     return typeof status === 'number' ? ending(status) : status.then(ending)
   }
@@ -140,7 +155,8 @@ export class DataServer {
       throw new Refusal('REQUEST_INVALID', {
         detail: 'the path has dot segments, control characters or broken escapes',
       })
-    if (this.#draining && !isOwn(normal)) throw new Refusal('DRAINING', { retryAfterMs: 1_000 })
+    if (this.#draining && (!isOwn(normal) || isAboutJobs(normal)))
+      throw new Refusal('DRAINING', { retryAfterMs: 1_000 })
     return { path: normal, query }
   }
 
@@ -218,12 +234,13 @@ export class DataServer {
 
   /** Stops accepting, lets what runs finish up to the drain timeout, then cuts. A second call waits for the first. */
   drain(): Promise<void> {
-    this.#closing ??= this.#drain()
-    return this.#closing
+    this.#drained ??= this.#drain()
+    return this.#drained
   }
 
   async #drain(): Promise<void> {
     this.#draining = true
+    this.#closing.abort()
     if (!this.#server.listening) return
     const closed = once(this.#server, 'close')
     this.#server.close()
@@ -240,7 +257,7 @@ export class DataServer {
 
 /** Refusals of status 5xx that are our own state, not a failure of the upstream. */
 const isOurs = ({ code }: Refusal): boolean =>
-  code === 'DRAINING' || code === 'BREAKER_OPEN' || code === 'STORE_UNAVAILABLE'
+  code === 'DRAINING' || code === 'QUEUE_TIMEOUT' || code === 'BREAKER_OPEN' || code === 'STORE_UNAVAILABLE'
 
 const UNKNOWN_EXPECTATION = () =>
   new Refusal('REQUEST_INVALID', { detail: 'The only expectation known here is 100-continue.' })

@@ -61,18 +61,33 @@ export class Flights<T> {
   }
 }
 
-export type Pilot<T> = (flight: { signal: AbortSignal }) => Promise<T>
+export interface Cockpit {
+  /** Aborts when everyone aboard has left. */
+  signal: AbortSignal
+  /** To be called when the upstream is asked: from now on everyone's own deadline counts, and no longer the wait for a turn. */
+  started: () => void
+}
+
+export type Pilot<T> = (flight: Cockpit) => Promise<T>
 
 export interface Seat<T> {
   /** True for the one who started the flight. */
   readonly leads: boolean
   /**
    * The landing, or the caller's own end: rejects with `signal.reason` when it leaves, with Refusal DEADLINE_EXCEEDED
-   * after `deadlineMs`. Both give the seat back. To be called once.
+   * `deadlineMs` after the flight started, or after `queueMs` more if it does not start. Both give the seat back. To be
+   * called once.
    */
-  wait(options: { signal: AbortSignal; deadlineMs: number }): Promise<T>
+  wait(options: SeatOptions): Promise<T>
   /** Gives the seat back without waiting. A wait that is under way rejects. */
   leave(): void
+}
+
+export interface SeatOptions {
+  signal: AbortSignal
+  deadlineMs: number
+  /** How long the flight may wait for its turn, ms. */
+  queueMs?: number
 }
 
 type Outcome<T> = { landed: true; value: T } | { landed: false; error: unknown }
@@ -85,8 +100,10 @@ class Flight<T> {
   readonly #controller = new AbortController()
   // Waiters are kept here, not as reactions on one shared promise: a promise keeps the reactions of those who left.
   readonly #waiters = new Set<Waiter<T>>()
+  readonly #beginners = new Set<() => void>()
   readonly #onEnd: () => void
   #outcome: Outcome<T> | undefined
+  #started = false
   #aboard = 0
 
   constructor(onEnd: () => void) {
@@ -100,10 +117,17 @@ class Flight<T> {
   /** Never rejects: an error goes to those who wait, and to nobody when nobody does. */
   async fly(pilot: Pilot<T>): Promise<void> {
     try {
-      this.#end({ landed: true, value: await pilot({ signal: this.#controller.signal }) })
+      const { signal } = this.#controller
+      this.#end({ landed: true, value: await pilot({ signal, started: () => this.#start() }) })
     } catch (error) {
       this.#end({ landed: false, error })
     }
+  }
+
+  #start(): void {
+    this.#started = true
+    for (const begin of this.#beginners) begin()
+    this.#beginners.clear()
   }
 
   #end(outcome: Outcome<T>): void {
@@ -111,6 +135,17 @@ class Flight<T> {
     this.#onEnd()
     for (const waiter of this.#waiters) waiter(outcome)
     this.#waiters.clear()
+    this.#beginners.clear()
+  }
+
+  /** Calls back when the flight starts; at once when it has. */
+  onStart(begin: () => void): void {
+    if (this.#started) begin()
+    else this.#beginners.add(begin)
+  }
+
+  forgetStart(begin: () => void): void {
+    this.#beginners.delete(begin)
   }
 
   board(): void {
@@ -146,14 +181,20 @@ class FlightSeat<T> implements Seat<T> {
     flight.board()
   }
 
-  wait({ signal, deadlineMs }: { signal: AbortSignal; deadlineMs: number }): Promise<T> {
+  wait({ signal, deadlineMs, queueMs = 0 }: SeatOptions): Promise<T> {
     return new Promise((resolve, reject) => {
       if (!this.#taken) return reject(new Error('this seat was given back'))
       const left = () => this.#end(signal.reason)
       const late = () => this.#end(new Refusal('DEADLINE_EXCEEDED'))
-      const timer = setTimeout(late, Math.min(deadlineMs, MAX_TIMER_MS))
+      let timer = setTimeout(late, Math.min(deadlineMs + queueMs, MAX_TIMER_MS))
+      const begin = () => {
+        clearTimeout(timer)
+        timer = setTimeout(late, Math.min(deadlineMs, MAX_TIMER_MS))
+      }
+      if (queueMs > 0) this.#flight.onStart(begin)
       this.#waiter = (outcome) => {
         clearTimeout(timer)
+        this.#flight.forgetStart(begin)
         signal.removeEventListener('abort', left)
         this.#giveBack()
         if (outcome.landed) resolve(outcome.value)

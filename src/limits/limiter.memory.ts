@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../kernel/clock.ts'
-import { FULL, rateOf, take } from '../kernel/gcra.ts'
+import { FULL, type Rate, rateOf, type Taking, take } from '../kernel/gcra.ts'
 import { bucketId, type Grant, type Limit, type Limiter } from './limiter.ts'
 
 /** For one process. Buckets past `maxBuckets` are forgotten, the least recently used first: they come back full. */
@@ -26,6 +26,13 @@ export class MemoryLimiter implements Limiter {
 
   async take(tenant: string, name: string, limit: Limit, cost = 1): Promise<Grant> {
     return this.takeNow(tenant, name, limit, cost)
+  }
+
+  /** From a bucket by its own id: for who has asked for the rate himself (the scheduler's door). */
+  takeFrom(id: string, rate: Rate, nowAt: number): Taking {
+    const taking = take(this.#tats.get(id) ?? FULL, nowAt, rate, 1)
+    if (taking.allowed) this.#tats.set(id, taking.newTat)
+    return taking
   }
 
   /** The same, for callers that may not wait. */

@@ -22,9 +22,14 @@ interface Standing {
 
 export type SlotEntry = Standing & { kind: 'slots'; process: string }
 
+/** What of an order is kept with the job: its payload lies with the blobs, and the width is its caller's. */
+export type KeptOrder = Omit<JobOrder, 'payload' | 'width'>
+
+export const keptOf = ({ payload: _payload, width: _width, ...kept }: JobOrder): KeptOrder => kept
+
 export type JobEntry = Standing & {
   kind: 'jobs'
-  order: JobOrder
+  order: KeptOrder
   status: JobStatus
   /** A worker holds it: as a rule it runs too, unless it has lent its slot or was cancelled meanwhile. */
   isLeased: boolean
@@ -37,14 +42,13 @@ export type JobEntry = Standing & {
   deadlineAt: number
   keepMs: number
   error: string | null
-  result: Buffer | null
   revision: number
   watchers: Set<string>
 }
 
 export type Entry = SlotEntry | JobEntry
 
-function standing(wish: Omit<SlotWish, 'process'>, number: number, nowAt: number): Standing {
+function standing(wish: Omit<SlotWish, 'process' | 'width'>, number: number, nowAt: number): Standing {
   const { id, tenant, upstream, route } = wish
   const place = { isLined: false, linedAt: nowAt, isRunning: false, chargedUs: 0 }
   return { id, tenant, upstream, route, class: CLASSES.indexOf(wish.class), number, submittedAt: nowAt, ...place }
@@ -56,7 +60,7 @@ export const entryOf = (wish: SlotWish, number: number, nowAt: number): SlotEntr
   process: wish.process,
 })
 
-export const jobEntry = (order: JobOrder, number: number, nowAt: number): JobEntry => ({
+export const jobEntry = (order: KeptOrder, number: number, nowAt: number): JobEntry => ({
   kind: 'jobs',
   ...standing(order, number, nowAt),
   order: { ...order },
@@ -71,7 +75,6 @@ export const jobEntry = (order: JobOrder, number: number, nowAt: number): JobEnt
   deadlineAt: nowAt + order.queueMs,
   keepMs: order.keepMs,
   error: null,
-  result: null,
   revision: 0,
   watchers: new Set(),
 })

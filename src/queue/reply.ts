@@ -12,10 +12,14 @@ const instant = (reply: unknown): number | null => (text(reply) === '' || number
 export const bytes = (reply: unknown): Buffer | null =>
   Buffer.isBuffer(reply) && reply.length > 0 ? reply : typeof reply === 'string' && reply ? Buffer.from(reply) : null
 
-export function givenOf([claimed, held, nextDueAt]: Reply[]): Given {
+/** @param nowAt the instant of the answer: what is due is told in ms from then, for two machines' clocks disagree */
+export function givenOf([claimed, held, dueInMs]: Reply[], nowAt: number): Given {
   const jobs = claimed as unknown as Reply[][]
-  return { claimed: jobs.map(claimedOf), held: number(held) === 1, nextDueAt: instant(nextDueAt) }
+  return { claimed: jobs.map(claimedOf), held: number(held) === 1, nextDueAt: dueAt(dueInMs, nowAt) }
 }
+
+export const dueAt = (dueInMs: unknown, nowAt: number): number | null =>
+  text(dueInMs) === '' ? null : nowAt + number(dueInMs)
 
 function claimedOf(reply: Reply[]): Claimed {
   const [id, tenant, principal, upstream, route, cls, payload, fence, attempt, submittedAt, queuedMs] = reply

@@ -1,10 +1,14 @@
 import type { Clock } from '../kernel/clock.ts'
+import type { Blobs } from './blobs.ts'
+import type { JobEntry } from './entry.ts'
 import type * as port from './scheduler.ts'
 import { Shard, type ShardHooks } from './shard.ts'
 
 export interface MemorySchedulerOptions {
   clock: Clock
   takeRate?: ShardHooks['takeRate']
+  /** Where payloads and results lie; in memory, if nothing is said. */
+  blobs?: Blobs
 }
 
 interface Waiter {
@@ -20,33 +24,41 @@ export class MemoryScheduler implements port.Scheduler {
   /** Workers that wait for a mark, the longest wait first. */
   readonly #waiters = new Set<Waiter>()
 
-  constructor({ clock, takeRate }: MemorySchedulerOptions) {
+  constructor({ clock, takeRate, blobs }: MemorySchedulerOptions) {
     this.clock = clock
-    this.shard = new Shard({
+    const hooks: ShardHooks = {
       push: (_process, push) => this.#push(push),
       marked: (upstream) => this.#marked(upstream),
       dirty: (id, job) => this.dirty(id, job),
       ...(takeRate && { takeRate }),
-    })
+    }
+    this.shard = new Shard(hooks, blobs)
   }
 
   /** For adapters that keep jobs: called within the operation that changed one. */
-  protected dirty(_id: string, _job: Parameters<NonNullable<ShardHooks['dirty']>>[1]): void {}
+  protected dirty(_id: string, _job: JobEntry | null): void {}
 
-  /** Resolves when what an operation changed is kept as it promises. */
+  /** Resolves when what was changed so far is kept as it promises. */
   protected async kept(): Promise<void> {}
 
-  async #after<T>(answer: T): Promise<T> {
+  /** Runs an operation at once, and answers when what it changed is kept. */
+  protected async after<T>(operation: (nowAt: number) => T): Promise<T> {
+    const answer = operation(this.clock.now())
     await this.kept()
     return answer
   }
 
+  /** As `after`, for operations that may hand out jobs. */
+  protected handing<T extends port.Given>(operation: (nowAt: number) => T, _next: port.ClaimWish): Promise<T> {
+    return this.after(operation)
+  }
+
   submit(order: port.JobOrder, limits: port.TenantLimits, door: port.Door): Promise<port.Submitted> {
-    return this.#after(this.shard.submit(order, limits, door, this.clock.now()))
+    return this.after((nowAt) => this.shard.submit(order, limits, door, nowAt))
   }
 
   record(order: port.JobOrder, result: Buffer): ReturnType<port.Scheduler['record']> {
-    return this.#after(this.shard.record(order, result, this.clock.now()))
+    return this.after((nowAt) => this.shard.record(order, result, nowAt))
   }
 
   async acquire(wish: port.SlotWish, limits: port.TenantLimits, door: port.Door): Promise<port.Taken> {
@@ -54,19 +66,19 @@ export class MemoryScheduler implements port.Scheduler {
   }
 
   release(slot: { id: string; tenant: string; servedMs: number | null }, next: port.ClaimWish): Promise<port.Given> {
-    return this.#after(this.shard.release(slot, next, this.clock.now()))
+    return this.handing((nowAt) => this.shard.release(slot, next, nowAt), next)
   }
 
   claim(wish: port.ClaimWish): Promise<port.Given> {
-    return this.#after(this.shard.claim(wish, this.clock.now()))
+    return this.handing((nowAt) => this.shard.claim(wish, nowAt), wish)
   }
 
   finish(finish: port.Finish, next: port.ClaimWish): Promise<port.Finished> {
-    return this.#after(this.shard.finish(finish, next, this.clock.now()))
+    return this.handing((nowAt) => this.shard.finish(finish, next, nowAt), next)
   }
 
   lend(ref: port.LeaseRef, next: port.ClaimWish): Promise<port.Given & { kept: boolean }> {
-    return this.#after(this.shard.lend(ref, next, this.clock.now()))
+    return this.handing((nowAt) => this.shard.lend(ref, next, nowAt), next)
   }
 
   async extend(refs: readonly port.LeaseRef[]): Promise<port.LeaseState[]> {
@@ -74,23 +86,23 @@ export class MemoryScheduler implements port.Scheduler {
   }
 
   nudge(wish: port.ClaimWish): Promise<port.Given> {
-    return this.#after(this.shard.nudge(wish, this.clock.now()))
+    return this.handing((nowAt) => this.shard.nudge(wish, nowAt), wish)
   }
 
   tick(wish: port.ClaimWish): Promise<port.Ticked> {
-    return this.#after(this.shard.tick(wish, this.clock.now()))
+    return this.after((nowAt) => this.shard.tick(wish, nowAt))
   }
 
   cancel(tenant: string, id: string, wish: port.ClaimWish): ReturnType<port.Scheduler['cancel']> {
-    return this.#after(this.shard.cancel(tenant, id, wish, this.clock.now()))
+    return this.after((nowAt) => this.shard.cancel(tenant, id, wish, nowAt))
   }
 
   retry(tenant: string, id: string, queueMs: number, width: number): ReturnType<port.Scheduler['retry']> {
-    return this.#after(this.shard.retry(tenant, id, queueMs, width, this.clock.now()))
+    return this.after((nowAt) => this.shard.retry(tenant, id, queueMs, width, nowAt))
   }
 
   drop(tenant: string, id: string): ReturnType<port.Scheduler['drop']> {
-    return this.#after(this.shard.drop(tenant, id))
+    return this.after(() => this.shard.drop(tenant, id))
   }
 
   async look(tenant: string, id: string): Promise<port.JobRecord | null> {
@@ -102,7 +114,7 @@ export class MemoryScheduler implements port.Scheduler {
   }
 
   dropResult(tenant: string, id: string): Promise<Buffer | null> {
-    return this.#after(this.shard.dropResult(tenant, id))
+    return this.after(() => this.shard.dropResult(tenant, id))
   }
 
   async list(query: port.JobQuery): Promise<port.JobRecord[]> {
@@ -114,7 +126,7 @@ export class MemoryScheduler implements port.Scheduler {
   }
 
   configure(tenant: string, limits: port.TenantLimits, wish: port.ClaimWish): Promise<port.Given> {
-    return this.#after(this.shard.configure(tenant, limits, wish, this.clock.now()))
+    return this.after((nowAt) => this.shard.configure(tenant, limits, wish, nowAt))
   }
 
   async tenants(_cursor: string): Promise<{ cursor: string; tenants: string[] }> {

@@ -8,7 +8,7 @@ import { type LuaScript, luaBytesScript } from '../kernel/redis/script.ts'
 import type { RedisStore } from '../kernel/redis/store.ts'
 import { Marks } from './marks.ts'
 import { CLASSES } from './policy.ts'
-import { bytes, givenOf, number, rateOfReply, recordOfReply, refusedOf, text } from './reply.ts'
+import { bytes, dueAt, givenOf, number, rateOfReply, recordOfReply, refusedOf, text } from './reply.ts'
 import type * as port from './scheduler.ts'
 import { MAX_STEPS } from './scheduler.ts'
 
@@ -23,6 +23,9 @@ const SCRIPTS = Object.fromEntries(
 ) as Record<Name, LuaScript>
 
 type Argument = string | number | Buffer
+
+/** How long a submission that must be on a replica waits for one, ms. */
+const REPLICA_MS = 1_000
 
 export type SchedulerStore = Pick<
   RedisStore,
@@ -57,7 +60,16 @@ export class RedisScheduler implements port.Scheduler {
     const kind = text(reply[0])
     if (kind !== 'queued') return { kind: kind as 'repeat' | 'mismatch', id: text(reply[1]) }
     const record = recordOfReply(reply[3])!
+    if (order.replicated) await this.#replicate(record)
     return { kind, record, rate: rateOfReply(reply[1]), wouldRefuse: number(reply[2]) === 1 }
+  }
+
+  /** What no replica has is not accepted: it is taken out of the line again, for a master may be lost at any time. */
+  async #replicate({ tenant, id }: port.JobRecord): Promise<void> {
+    const replicas = await this.#store.runPatiently('queue.wait', (redis) => redis.wait(1, REPLICA_MS)).catch(() => 0)
+    if (replicas > 0) return
+    await this.#run('cancel', tenant, [tenant, id, '', 0])
+    throw new StoreUnavailable('queue.replicate', new Error(`no replica had the job within ${REPLICA_MS} ms`))
   }
 
   async record(order: port.JobOrder, result: Buffer): ReturnType<port.Scheduler['record']> {
@@ -85,7 +97,10 @@ export class RedisScheduler implements port.Scheduler {
     { id, tenant, servedMs }: { id: string; tenant: string; servedMs: number | null },
     next: port.ClaimWish,
   ) {
-    return givenOf((await this.#run('release', tenant, [id, servedMs ?? -1, ...this.#wishArgs(next)])) as never)
+    return givenOf(
+      (await this.#run('release', tenant, [id, servedMs ?? -1, ...this.#wishArgs(next)])) as never,
+      this.#now,
+    )
   }
 
   /** Shard by shard, from one that was marked on, until the wish is served. */
@@ -94,7 +109,7 @@ export class RedisScheduler implements port.Scheduler {
     for (const root of this.#marks.inTurn()) {
       const left = lessOf(wish, given.claimed)
       if (left.want === 0 && given.claimed.length > 0) break
-      add(given, givenOf((await this.#runAt('claim', root, this.#wishArgs(left))) as never))
+      add(given, givenOf((await this.#runAt('claim', root, this.#wishArgs(left))) as never, this.#now))
     }
     return given
   }
@@ -102,7 +117,7 @@ export class RedisScheduler implements port.Scheduler {
   async nudge(wish: port.ClaimWish): Promise<port.Given> {
     const given: port.Given = { claimed: [], held: false, nextDueAt: null }
     for (const root of this.#roots) {
-      add(given, givenOf((await this.#runAt('nudge', root, this.#wishArgs({ ...wish, want: 0 }))) as never))
+      add(given, givenOf((await this.#runAt('nudge', root, this.#wishArgs({ ...wish, want: 0 }))) as never, this.#now))
     }
     return given
   }
@@ -115,38 +130,43 @@ export class RedisScheduler implements port.Scheduler {
     const args = [id, fence, how, servedMs ?? -1, then, error, result, ...this.#wishArgs(next)]
     const [kept, status, ...given] = await this.#run('finish', tenant, args)
     const isKept = number(kept) === 1
-    return { kept: isKept, status: (text(status) || null) as port.JobStatus | null, ...givenOf(given as never) }
+    return {
+      kept: isKept,
+      status: (text(status) || null) as port.JobStatus | null,
+      ...givenOf(given as never, this.#now),
+    }
   }
 
   async lend({ id, tenant, fence }: port.LeaseRef, next: port.ClaimWish): Promise<port.Given & { kept: boolean }> {
     const [kept, ...given] = await this.#run('lend', tenant, [id, fence, ...this.#wishArgs(next)])
-    return { kept: number(kept) === 1, ...givenOf(given as never) }
+    return { kept: number(kept) === 1, ...givenOf(given as never, this.#now) }
   }
 
   async extend(refs: readonly port.LeaseRef[]): Promise<port.LeaseState[]> {
-    const states = new Map<string, port.LeaseState>()
-    for (const [root, own] of Map.groupBy(refs, ({ tenant }) => this.#store.keys.of(tenant, 'q'))) {
+    const states: port.LeaseState[] = []
+    const places = refs.map((ref, at) => ({ ...ref, at, root: this.#store.keys.of(ref.tenant, 'q') }))
+    for (const [root, own] of Map.groupBy(places, ({ root }) => root)) {
       for (let from = 0; from < own.length; from += MAX_STEPS) {
         const some = own.slice(from, from + MAX_STEPS)
         const args = some.flatMap(({ id, fence }) => [id, fence])
         const reply = await this.#runAt('extend', root, args)
-        for (const [at, { id }] of some.entries()) states.set(id, text(reply[at]) as port.LeaseState)
+        for (const [nth, { at }] of some.entries()) states[at] = text(reply[nth]) as port.LeaseState
       }
     }
-    return refs.map(({ id }) => states.get(id)!)
+    return states
   }
 
   async tick(wish: port.ClaimWish): Promise<port.Ticked> {
     const all: port.Ticked = { ended: [], lost: 0, forgotten: [], held: false, nextDueAt: null }
     for (const root of this.#roots) {
       const reply = await this.#runAt('tick', root, this.#wishArgs({ ...wish, want: 0 }))
-      const [ended, lost, forgotten, held, nextDueAt] = reply as [unknown[][], unknown, unknown[][], unknown, unknown]
+      const [ended, lost, forgotten, held, dueInMs] = reply as [unknown[][], unknown, unknown[][], unknown, unknown]
       for (const [id, tenant, status, cls] of ended)
         all.ended.push({ ...named(id, tenant), status: text(status) as port.JobStatus, class: CLASSES[number(cls)]! })
       for (const [id, tenant, result] of forgotten) all.forgotten.push({ ...named(id, tenant), result: bytes(result) })
       all.lost += number(lost)
       all.held ||= number(held) === 1
-      all.nextDueAt = sooner(all.nextDueAt, number(nextDueAt) < 0 ? null : number(nextDueAt))
+      all.nextDueAt = sooner(all.nextDueAt, dueAt(dueInMs, this.#now))
     }
     return all
   }
@@ -212,7 +232,7 @@ export class RedisScheduler implements port.Scheduler {
 
   async configure(tenant: string, limits: port.TenantLimits, wish: port.ClaimWish): Promise<port.Given> {
     const args = [tenant, limitsText(limits), ...this.#wishArgs({ ...wish, want: 0 })]
-    return givenOf((await this.#run('configure', tenant, args)) as never)
+    return givenOf((await this.#run('configure', tenant, args)) as never, this.#now)
   }
 
   tenants(cursor: string): Promise<{ cursor: string; tenants: string[] }> {
@@ -279,6 +299,10 @@ export class RedisScheduler implements port.Scheduler {
 
   async close(): Promise<void> {
     await this.#marks.close()
+  }
+
+  get #now(): number {
+    return this.#nowAt() || Date.now()
   }
 
   /** Of a Cluster's shards each has its part of an upstream's width, at least one. */

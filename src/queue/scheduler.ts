@@ -69,6 +69,8 @@ export interface JobOrder extends Wish {
   /** How long its record and result are kept after its end, ms. */
   keepMs: number
   idempotency: { key: string; fingerprint: string } | null
+  /** Accepted only once a replica of the store has it too, where the store has replicas. */
+  replicated: boolean
 }
 
 export type JobStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'expired'

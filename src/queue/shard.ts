@@ -6,7 +6,8 @@
  * It is longer than other files because its operations share one state, and splitting them would hide the order of steps.
  */
 import { FULL, type Taking, take } from '../kernel/gcra.ts'
-import { type Entry, entryOf, type JobEntry, jobEntry, recordOf, type SlotEntry } from './entry.ts'
+import { BLOB_KINDS, type Blobs, MemoryBlobs } from './blobs.ts'
+import { type Entry, entryOf, type JobEntry, jobEntry, keptOf, recordOf, type SlotEntry } from './entry.ts'
 import { OrderedSet } from './ordered.ts'
 import { CLASS_ROOM, chargeUs, FIRST_ESTIMATE_MS, POISONED, settledUs, TIMED_OUT, TURNS } from './policy.ts'
 import type * as port from './scheduler.ts'
@@ -56,6 +57,7 @@ const TIERS = ['ready', 'over'] as const
 
 export class Shard {
   readonly #hooks: ShardHooks
+  readonly #blobs: Blobs
   readonly #tenants = new Map<string, TenantState>()
   readonly #upstreams = new Map<string, UpstreamState>()
   readonly #entries = new Map<string, Entry>()
@@ -67,8 +69,9 @@ export class Shard {
   /** Virtual time: the largest start tag that was served. Never goes back. */
   clockUs = 0
 
-  constructor(hooks: ShardHooks = {}) {
+  constructor(hooks: ShardHooks = {}, blobs: Blobs = new MemoryBlobs()) {
     this.#hooks = hooks
+    this.#blobs = blobs
   }
 
   // -- the door -------------------------------------------------------------------------------------------------------
@@ -82,9 +85,8 @@ export class Shard {
     const rate = this.#takeRate(door)
     if (rate && !rate.allowed && !door.shadow.rate) return { kind: 'limited', rate }
     tenant.limits = limits
-    const job = jobEntry(order, ++tenant.number, nowAt)
-    this.#entries.set(job.id, job)
-    this.#remember(job)
+    const job = this.#enter(jobEntry(keptOf(order), ++tenant.number, nowAt))
+    this.#blobs.put('payload', job.id, order.payload)
     this.#line(tenant, job, nowAt)
     this.#due.set(job.id, job.deadlineAt)
     this.#place(tenant)
@@ -96,10 +98,8 @@ export class Shard {
   record(order: port.JobOrder, result: Buffer, nowAt: number) {
     const known = this.#known(order)
     if (known) return known
-    const job = jobEntry(order, 0, nowAt)
-    this.#entries.set(job.id, job)
-    this.#remember(job)
-    job.result = result
+    const job = this.#enter(jobEntry(keptOf(order), 0, nowAt))
+    this.#blobs.put('result', job.id, result)
     job.startedAt = nowAt
     this.#end(job, 'succeeded', null, nowAt)
     return this.#record(job)
@@ -173,12 +173,14 @@ export class Shard {
     return taking
   }
 
-  #remember(job: JobEntry): void {
+  #enter(job: JobEntry): JobEntry {
+    this.#entries.set(job.id, job)
     const { tenant, principal, idempotency } = job.order
     const list = `${tenant} ${principal}`
     this.#lists.set(list, (this.#lists.get(list) ?? new Set()).add(job.id))
     if (idempotency)
       this.#idempotent.set(`${tenant} ${idempotency.key}`, { id: job.id, fingerprint: idempotency.fingerprint })
+    return job
   }
 
   // -- running --------------------------------------------------------------------------------------------------------
@@ -229,9 +231,9 @@ export class Shard {
     const kept = job.status === 'running'
     if (!kept) this.#rest(job)
     else if (ending.how === 'succeeded' || ending.how === 'failed') {
-      job.result = ending.result
+      if (ending.result) this.#blobs.put('result', id, ending.result)
       this.#end(job, ending.how, ending.how === 'failed' ? ending.error : null, nowAt)
-    } else if (ending.how === 'retry') this.#delay(tenant, job, ending.delayMs, nowAt)
+    } else if (ending.how === 'retry') this.#delay(tenant, job, Math.ceil(ending.delayMs), nowAt)
     else {
       job.attempt--
       this.#back(tenant, job, ending.renew, nowAt)
@@ -361,7 +363,8 @@ export class Shard {
     job.startedAt = nowAt
     this.#changed(job)
     const { id, tenant, upstream, route, fence, attempt, submittedAt } = job
-    const { principal, class: cls, payload } = job.order
+    const { principal, class: cls } = job.order
+    const payload = this.#blobs.get('payload', id) ?? EMPTY
     const queuedMs = nowAt - job.linedAt
     return { id, tenant, principal, upstream, route, class: cls, payload, fence, attempt, submittedAt, queuedMs }
   }
@@ -501,9 +504,8 @@ export class Shard {
     job.status = status
     job.error = error
     job.finishedAt = nowAt
-    const isDead = error === POISONED
-    job.keepMs = isDead ? DEAD_KEEP_MS : job.order.keepMs
-    if (isDead) this.#bury(job)
+    job.keepMs = keepMsOf(job)
+    if (error === POISONED) this.#bury(job)
     this.#changed(job)
     if (!job.isLeased) this.#rest(job)
   }
@@ -511,7 +513,7 @@ export class Shard {
   /** Nothing holds it any more: what it needed to run goes, and its record stays for a while. */
   #rest(job: JobEntry): void {
     const isTried = job.status === 'failed' || job.status === 'expired'
-    if (!(isTried && job.order.keepsPayload)) job.order.payload = EMPTY
+    if (!(isTried && job.order.keepsPayload)) this.#blobs.delete('payload', job.id)
     this.#due.set(job.id, job.finishedAt! + job.keepMs)
     this.#hooks.dirty?.(job.id, job)
   }
@@ -530,8 +532,10 @@ export class Shard {
     this.#dead.delete(job.id)
     this.#due.delete(job.id)
     this.#entries.delete(job.id)
+    const result = this.#blobs.get('result', job.id)
+    for (const kind of BLOB_KINDS) this.#blobs.delete(kind, job.id)
     this.#hooks.dirty?.(job.id, null)
-    return job.result
+    return result
   }
 
   cancel(tenantName: string, id: string, wish: port.ClaimWish, nowAt: number) {
@@ -555,12 +559,13 @@ export class Shard {
   retry(tenantName: string, id: string, queueMs: number, width: number, nowAt: number) {
     const job = this.#job(tenantName, id)
     if (!job) return null
-    const mayRun =
-      (job.status === 'failed' || job.status === 'expired') && job.order.payload.length > 0 && !job.isLeased
+    const isTried = job.status === 'failed' || job.status === 'expired'
+    const mayRun = isTried && !job.isLeased && this.#blobs.has('payload', id)
     if (!mayRun) return { record: this.#record(job), retried: false }
     this.#dead.delete(id)
     const tenant = this.#tenant(job.tenant, this.#tenants.get(job.tenant)?.limits ?? NO_LIMITS, nowAt)
-    Object.assign(job, { error: null, finishedAt: null, startedAt: null, result: null, lost: 0, attempt: 0 })
+    Object.assign(job, { error: null, finishedAt: null, startedAt: null, lost: 0, attempt: 0 })
+    this.#blobs.delete('result', id)
     job.order.queueMs = queueMs
     this.#back(tenant, job, true, nowAt)
     this.#place(tenant)
@@ -582,15 +587,12 @@ export class Shard {
   }
 
   result(tenant: string, id: string): Buffer | null {
-    return this.#job(tenant, id)?.result ?? null
+    return this.#job(tenant, id) ? this.#blobs.get('result', id) : null
   }
 
   dropResult(tenant: string, id: string): Buffer | null {
-    const job = this.#job(tenant, id)
-    if (!job?.result) return null
-    const { result } = job
-    job.result = null
-    this.#hooks.dirty?.(id, job)
+    const result = this.result(tenant, id)
+    if (result) this.#blobs.delete('result', id)
     return result
   }
 
@@ -642,27 +644,38 @@ export class Shard {
     return records.sort((a, b) => b.finishedAt! - a.finishedAt! || (a.id < b.id ? 1 : -1)).slice(0, limit)
   }
 
-  /** Takes in what another life of this store kept: queued ones stand where they stood, running ones are lost leases. */
+  /**
+   * Takes in what another life of this store kept. Queued ones stand where they stood and retries keep their time;
+   * running ones are lost leases, which the next tick deals with; ended ones stay as long as they still had.
+   */
   restore(job: JobEntry, limits: port.TenantLimits, nowAt: number): void {
-    this.#entries.set(job.id, job)
-    this.#remember(job)
-    if (job.error === POISONED) this.#bury(job)
+    this.#enter(job)
     if (job.finishedAt !== null) {
-      this.#rest(job)
+      this.#restoreEnded(job, job.finishedAt)
       return
     }
     const tenant = this.#tenant(job.tenant, limits, nowAt)
     tenant.number = Math.max(tenant.number, job.number)
     tenant.idleAt = null
-    if (job.status === 'running') {
-      job.isLeased = true
-      this.#due.set(job.id, nowAt)
-    } else {
+    if (job.isLeased) this.#due.set(job.id, nowAt)
+    else if (job.isLined) {
       this.#line(tenant, job, job.linedAt)
       this.#due.set(job.id, job.deadlineAt)
       this.#place(tenant)
       this.#mark(job.upstream, Number.POSITIVE_INFINITY)
+    } else {
+      tenant.waiting.set(job.id, job.class * CLASS_ROOM + job.number)
+      this.#due.set(job.id, job.deadlineAt - job.order.queueMs)
     }
+  }
+
+  #restoreEnded(job: JobEntry, finishedAt: number): void {
+    job.keepMs = keepMsOf(job)
+    if (job.error === POISONED) this.#bury(job)
+    if (job.isLeased) {
+      job.isLeased = false // cancelled, and the process that ran it did not live to say that it stopped
+      this.#rest(job)
+    } else this.#due.set(job.id, finishedAt + job.keepMs)
   }
 
   get nextDueAt(): number | null {
@@ -746,6 +759,8 @@ export class Shard {
 }
 
 const EMPTY = Buffer.alloc(0)
+
+const keepMsOf = ({ error, order }: JobEntry): number => (error === POISONED ? DEAD_KEEP_MS : order.keepMs)
 
 /** For a job whose tenant has been forgotten since; the next call says what really holds. */
 const NO_LIMITS: port.TenantLimits = { weight: 1, hard: 1, soft: 1, maxQueue: 1, paused: false }

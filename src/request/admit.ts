@@ -61,7 +61,8 @@ export async function takeRate(
   return heed(grant, tenant, 'requestsPerMinute', tenant.requests, house, { limit: tenant.requests, grant })
 }
 
-function heed<T>(grant: Grant, tenant: TenantPolicy, setting: string, limit: Limit, house: House, result: T): T {
+/** The result, unless the grant refuses it: then RATE_LIMITED, or a count where the limit only tells. */
+export function heed<T>(grant: Grant, tenant: TenantPolicy, setting: string, limit: Limit, house: House, result: T): T {
   if (grant.taken) return result
   if (tenant.shadow.includes(setting)) {
     house.metrics.shadowRefusals.inc({ tenant: house.tenantLabels.of(tenant.name), limit: setting })

@@ -33,6 +33,8 @@ export interface Peer {
 export interface Timings {
   auth: number
   cache: number
+  /** For its turn, in the order of its tenant and of all. */
+  queue: number
   upstream: number
 }
 

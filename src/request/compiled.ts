@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '../config/schema.ts'
 import { systemClock } from '../kernel/clock.ts'
+import { Refusal } from '../kernel/errors.ts'
+import type { UpstreamWish } from '../queue/scheduler.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { type IssuerOptions, Tenancy } from '../tenancy/tenancy.ts'
@@ -14,17 +16,22 @@ export interface Compiled {
   upstreams: ReadonlyMap<string, Upstream>
   /** As tenancy was opened with them, key files read: a rotated file is a change. */
   issuers: readonly IssuerOptions[]
+  /** What may be asked of each upstream now, for the scheduler. */
+  upstreamWishes(): UpstreamWish[]
   /** Closes what the next one no longer uses, once what runs there has ended. */
   closeUnused(next: Compiled): Promise<void>
   close(): Promise<void>
 }
 
+export interface UpstreamDeps {
+  metrics: Metrics
+  log: Log
+  /** An upstream rests, or asked to be left alone: whoever waits for it had better come back. */
+  onResting: (upstream: string, why: Refusal) => void
+}
+
 /** Tenancy, upstreams and routes of one config. What did not change is taken over, so that a reload loses no warm connection, key set or breaker state. */
-export async function compileAll(
-  config: Config,
-  before: Compiled | null,
-  deps: { metrics: Metrics; log: Log },
-): Promise<Compiled> {
+export async function compileAll(config: Config, before: Compiled | null, deps: UpstreamDeps): Promise<Compiled> {
   const old = before?.policy.config
   const issuers = issuersOf(config)
   const isSameTenancy = before !== null && isDeepStrictEqual(before.issuers, issuers)
@@ -51,9 +58,19 @@ export async function compileAll(
     policy,
     upstreams,
     issuers,
+    upstreamWishes: () => [...upstreams].map(([name, upstream]) => wishOf(name, upstream, config)),
     closeUnused: (next) => close(new Set(next.upstreams.values()), next.policy.tenancy === tenancy),
     close: () => close(new Set(), false),
   }
+}
+
+/** More than any process runs. */
+const MANY = 1_000_000
+
+function wishOf(name: string, upstream: Upstream, { upstreams }: Config): UpstreamWish {
+  const { allow, avoid } = upstream.room()
+  const width = upstreams[name]!.maxConcurrentQueries
+  return { name, width, allow: Math.min(allow, MANY), avoid: avoid.filter((tenant) => tenant !== '') }
 }
 
 function issuersOf(config: Config): IssuerOptions[] {
@@ -76,7 +93,7 @@ function openTenancy(issuers: readonly IssuerOptions[], log: Log): Tenancy {
 function openUpstream(
   name: string,
   settings: Config['upstreams'][string],
-  { metrics, log }: { metrics: Metrics; log: Log },
+  { metrics, log, onResting }: UpstreamDeps,
 ): Upstream {
   const { breaker, retries, healthCheck } = settings
   metrics.breakerState.set({ upstream: name }, 0)
@@ -102,13 +119,13 @@ function openUpstream(
       },
       healthCheck: healthCheck && { path: healthCheck.path, intervalMs: healthCheck.interval },
     },
-    { clock: systemClock, onEvent: (event) => noteUpstream(event, metrics, log) },
+    { clock: systemClock, onEvent: (event) => noteUpstream(event, { metrics, log, onResting }) },
   )
 }
 
 const BREAKER_STATES = { closed: 0, 'half-open': 1, open: 2 } as const
 
-function noteUpstream(event: UpstreamEvent, metrics: Metrics, log: Log): void {
+function noteUpstream(event: UpstreamEvent, { metrics, log, onResting }: UpstreamDeps): void {
   const { upstream } = event
   if (event.kind === 'attempt') {
     metrics.upstreamRequests.inc({ upstream, status: event.status === null ? 'error' : `${event.status}` })
@@ -116,9 +133,16 @@ function noteUpstream(event: UpstreamEvent, metrics: Metrics, log: Log): void {
   } else if (event.kind === 'breaker') {
     metrics.breakerState.set({ upstream }, BREAKER_STATES[event.state])
     log.warn({ upstream, state: event.state, retryAt: event.retryAt }, 'the breaker of an upstream changed')
+    if (event.retryAt !== null) onResting(upstream, resting(event.retryAt))
+  } else if (event.kind === 'asked-to-wait') {
+    if (event.tenant === null) onResting(upstream, resting(event.untilAt))
+    log.warn(event, 'an upstream asked to be left alone')
   } else if (event.kind === 'retry') {
     metrics.upstreamRetries.inc({ upstream })
   } else if (event.kind === 'health') {
     log.warn(event, event.healthy ? 'an upstream address is healthy again' : 'an upstream address is out')
   }
 }
+
+const resting = (untilAt: number): Refusal =>
+  new Refusal('BREAKER_OPEN', { retryAfterMs: Math.max(1, untilAt - systemClock.now()) })

@@ -7,13 +7,20 @@ import type { Delivery, RateNotice } from './delivery.ts'
 import type { Fetched } from './fetched.ts'
 import type { House } from './house.ts'
 import type { Landing } from './landing.ts'
-import { lead } from './lead.ts'
+import { lead, OWN_LIMITS } from './lead.ts'
 import { pilot } from './pilot.ts'
 import type { Query } from './query.ts'
+import { waitingRight } from './right.ts'
 import { cacheStatus, type Forwarded } from './status.ts'
 
-/** Codes and statuses that say the upstream is at fault: then an old answer is better than none (RFC 5861). */
-const SICK_CODES = new Set(['UPSTREAM_UNREACHABLE', 'UPSTREAM_INVALID', 'BREAKER_OPEN', 'DEADLINE_EXCEEDED'])
+/** Codes and statuses that say the upstream is at fault, or far too busy: then an old answer is better than none (RFC 5861). */
+const SICK_CODES = new Set([
+  'QUEUE_TIMEOUT',
+  'UPSTREAM_UNREACHABLE',
+  'UPSTREAM_INVALID',
+  'BREAKER_OPEN',
+  'DEADLINE_EXCEEDED',
+])
 const SICK_STATUSES = new Set([500, 502, 503, 504])
 
 type Reason = Forwarded['reason']
@@ -34,17 +41,18 @@ export async function fly(call: Call, query: Query, found: Found, house: House):
     if (old) return old
     throw error
   } finally {
-    call.timings.upstream = house.clock.now() - startedAt
+    call.timings.upstream = Math.max(0, house.clock.now() - startedAt - call.timings.queue)
   }
 }
 
 /** Whoever asks the same at the same time shares one flight; a purge starts a new one for those who come after it. */
 async function together(call: Call, query: Query, reason: Reason, house: House): Promise<Delivery> {
-  const name = `${house.cache.purges}:${reason === 'bypass' ? 'bypass:' : ''}${query.place.key}`
+  const name = flightName(query, house)
+  const right = rightOf(call, house)
   const board = (name: string) =>
-    house.flights.board(name, ({ signal }) =>
+    house.flights.board(name, (cockpit) =>
       // A bypass wants what is true now: it neither reads the cache nor follows a flight of the fleet.
-      reason === 'bypass' ? lead(query, null, signal, house) : pilot(query, signal, house),
+      reason === 'bypass' ? lead(query, right, null, cockpit, house) : pilot(query, right, cockpit, house),
     )
   let seat = board(name)
   const landing = await waitFor(seat, call, query).catch((error) => {
@@ -61,19 +69,28 @@ async function together(call: Call, query: Query, reason: Reason, house: House):
   return sharedDelivery(landing, query, reason, seat.leads && landing.by === 'us', house)
 }
 
-const waitFor = (seat: Seat<Landing>, { signal }: Call, { deadlineMs }: Query): Promise<Landing> =>
-  seat.wait({ signal, deadlineMs })
+/** Those of one name share: what was asked before a purge is not what is asked after it. */
+export const flightName = ({ question, place }: Query, house: House): string =>
+  `${house.cache.purges}:${question.bypass !== null ? 'bypass:' : ''}${place.key}`
+
+const waitFor = (seat: Seat<Landing>, { signal }: Call, { deadlineMs, queueMs }: Query): Promise<Landing> =>
+  seat.wait({ signal, deadlineMs, queueMs })
+
+const rightOf = (call: Call, house: House) =>
+  waitingRight(house, (queuedMs) => {
+    call.timings.queue = queuedMs
+  })
 
 /**
- * The tenant who led was over its rate. Where tenants share answers that must not refuse the others: those of one
+ * The tenant who led was over a limit of its own. Where tenants share answers that must not refuse the others: those of one
  * tenant then share a flight of their own.
  */
 const isAnothersLimit = (error: unknown, { leads }: Seat<Landing>, { cache }: Query): boolean =>
-  !leads && cache.identity === 'shared' && error instanceof Refusal && error.code === 'RATE_LIMITED'
+  !leads && cache.identity === 'shared' && error instanceof Refusal && OWN_LIMITS.has(error.code)
 
 /** For what cannot be shared (hit-for-miss): in parallel with whoever asks the same. */
 async function alone(call: Call, query: Query, reason: Reason, house: House): Promise<Delivery> {
-  const seat = house.flights.alone(({ signal }) => lead(query, null, signal, house))
+  const seat = house.flights.alone((cockpit) => lead(query, rightOf(call, house), null, cockpit, house))
   const landing = await waitFor(seat, call, query)
   if (landing.kind !== 'own') return sharedDelivery(landing, query, reason, true, house)
   return ownDelivery(take(landing)!, landing, reason)

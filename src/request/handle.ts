@@ -1,16 +1,19 @@
 import type { Entry } from '../cache/entry.ts'
 import { type Freshness, freshness } from '../cache/freshness.ts'
 import { Refusal } from '../kernel/errors.ts'
-import { admit, takeRate } from './admit.ts'
+import { type Admitted, admit, takeRate } from './admit.ts'
 import type { Call } from './call.ts'
 import type { Delivery } from './delivery.ts'
 import { fly } from './fly.ts'
 import type { House } from './house.ts'
 import { passOn } from './pass.ts'
+import type { Route } from './policy.ts'
 import { pose } from './pose.ts'
+import { preferences } from './prefer.ts'
 import { recall } from './recall.ts'
 import { refresh, shouldRefresh } from './refresh.ts'
 import { cacheStatus } from './status.ts'
+import { submit } from './submit.ts'
 
 /**
  * The walk of one request (DESIGN 2). Each line is a room; what a room refuses is thrown as a Refusal and becomes a
@@ -29,6 +32,9 @@ export async function handle(call: Call, house: House): Promise<Delivery> {
   if (route.mode === 'proxy')
     return passOn(call, route, admitted.caller, await takeRate(admitted.tenant, route.upstream, house), policy)
 
+  // A route of jobs, or a client that would rather not wait: what it asks is put in the line and answered later.
+  if (route.submit && wantsJob(call, route, admitted)) return submit(call, route, admitted, house)
+
   // question: the body is read, and what was asked becomes a key.
   const query = pose(call, route, admitted, await call.body(), policy.trustedProxies)
   call.facts.key = query.question.key
@@ -42,9 +48,16 @@ export async function handle(call: Call, house: House): Promise<Delivery> {
     return remembered(found.entry, worth, call.startedAt)
   }
 
-  // flight: join the one that asks this already, or lead it. The leader takes a rate token (and its tenant's slot) and
-  // asks the upstream; everyone who waits is answered by the one answer.
+  // flight: join the one that asks this already, or lead it. queue: the leader takes a slot of its tenant, at once or in
+  // its turn. upstream: it is asked; everyone who waits is answered by the one answer.
   return fly(call, query, found, house)
+}
+
+/** A cached route takes jobs from those who say that they would rather not wait, and whose they can be. */
+function wantsJob(call: Call, route: Route, { caller }: Admitted): boolean {
+  if (route.mode === 'queue') return true
+  const { respondAsync, waitMs } = preferences(call.headers.prefer)
+  return caller !== null && (respondAsync || waitMs !== null)
 }
 
 /** A token that is not remembered takes its time; one that is takes none. */

@@ -4,6 +4,10 @@ import type { Flights } from '../flight/flights.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Ingress } from '../limits/ingress.ts'
 import type { Limiter } from '../limits/limiter.ts'
+import type { Scheduler } from '../queue/scheduler.ts'
+import type { Slots } from '../queue/slots.ts'
+import type { Watches } from '../queue/watches.ts'
+import type { Results } from '../results/results.ts'
 import type { TenantLabels } from '../telemetry/labels.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -19,6 +23,13 @@ export interface House {
   readonly fleet: Fleet
   readonly limiter: Limiter
   readonly ingress: Ingress
+  /** Who may ask which upstream next: jobs, and through `slots` waiting requests. */
+  readonly scheduler: Scheduler
+  readonly slots: Slots
+  readonly watches: Watches
+  readonly results: Results
+  /** Something of the scheduler's will be due then, ms since the epoch. */
+  readonly onDue: (at: number) => void
   readonly clock: Clock
   readonly random: () => number
   readonly metrics: Metrics

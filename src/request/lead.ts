@@ -3,26 +3,30 @@ import { type Entry, etagOf, type Found, type Ticket } from '../cache/entry.ts'
 import { drawTtlMs, freshness } from '../cache/freshness.ts'
 import { storable, storedHeaders } from '../cache/storable.ts'
 import type { Landing as FleetLanding, Lease } from '../flight/fleet.ts'
+import type { Cockpit } from '../flight/flights.ts'
 import { randomToken } from '../kernel/digest.ts'
-import { Refusal, StoreUnavailable } from '../kernel/errors.ts'
-import { takeRate } from './admit.ts'
+import { Refusal, type RefusalCode, StoreUnavailable } from '../kernel/errors.ts'
+import type { Reply } from '../upstream/upstream.ts'
 import { askUpstream, valuesOf } from './ask.ts'
 import type { Fetched } from './fetched.ts'
 import type { House } from './house.ts'
 import { type Landing, noteOf, unshared } from './landing.ts'
 import type { Query } from './query.ts'
+import type { Entered, Right } from './right.ts'
 
 type Whole = Extract<Fetched, { kind: 'whole' }>
 
 /**
  * The leader's part: look once more, take the right to go upstream, ask, store, tell the fleet.
+ * @param right to go upstream: a slot
  * @param lease null where no fleet is led: the store is away, or one caller asks for itself (bypass, hit-for-miss)
  * @param than see pilot
  */
 export async function lead(
   query: Query,
+  right: Right,
   lease: Lease | null,
-  signal: AbortSignal,
+  cockpit: Cockpit,
   house: House,
   than = 0,
 ): Promise<Landing> {
@@ -38,7 +42,7 @@ export async function lead(
       toFleet = { how: 'open' }
       return unshared()
     }
-    const { landing, announce } = await fetchAndStore(query, ticket, signal, house)
+    const { landing, announce } = await fetchAndStore(query, right, ticket, cockpit, house)
     toFleet = announce
     return landing
   } catch (error) {
@@ -54,9 +58,12 @@ function isNews(found: Entry, than: number, query: Query, house: House): boolean
   return query.question.bypass === null && found.storedAt > than && freshness(found, house.clock.now()) === 'fresh'
 }
 
-/** Only what says something about the question is shared; a limit of ours or a client that left is nobody else's business. */
+/** Limits of the one who led: nobody else's business. */
+export const OWN_LIMITS: ReadonlySet<RefusalCode> = new Set(['RATE_LIMITED', 'QUEUE_FULL', 'QUEUE_TIMEOUT'])
+
+/** Only what says something about the question is shared; a limit of its own or a client that left is nobody else's business. */
 function noteFor(error: unknown): { note?: Buffer } {
-  if (!(error instanceof Refusal) || error.code === 'RATE_LIMITED') return {}
+  if (!(error instanceof Refusal) || OWN_LIMITS.has(error.code)) return {}
   const note = noteOf(error)
   return note ? { note } : {}
 }
@@ -82,10 +89,18 @@ interface Outcome {
   announce: FleetLanding
 }
 
-async function fetchAndStore(query: Query, ticket: Ticket | null, signal: AbortSignal, house: House): Promise<Outcome> {
-  const rate = await takeRate(query.tenant, query.upstream, house)
-  // queue: here the leader will take a slot of its tenant, and wait in place for it, before it asks.
-  const fetched = await askUpstream(query, signal, house)
+async function fetchAndStore(
+  query: Query,
+  right: Right,
+  ticket: Ticket | null,
+  cockpit: Cockpit,
+  house: House,
+): Promise<Outcome> {
+  // queue: a slot of the tenant, at once or in its turn; waiting for it, the flight has not started.
+  const entered = await right.enter(query, cockpit.signal)
+  cockpit.started()
+  const { rate } = entered
+  const fetched = await askInSlot(query, entered, cockpit.signal, house)
   if (fetched.kind === 'large') return leave(query, ticket, fetched, 'size', rate, house)
   if (isPersonal(fetched, query)) return { landing: own(fetched, 'status', rate), announce: { how: 'open' } }
   if (fetched.status !== 200) return shared(fetched, rate)
@@ -109,6 +124,37 @@ async function fetchAndStore(query: Query, ticket: Ticket | null, signal: AbortS
     },
     // A fill that was refused says nothing of the question: whoever waits elsewhere looks for himself.
     announce: result === 'stored' ? { how: 'filled' } : { how: 'failed' },
+  }
+}
+
+/** The slot is held until the upstream has no more to do: for an answer that streams, until its end. */
+async function askInSlot(query: Query, { leave }: Entered, signal: AbortSignal, house: House): Promise<Fetched> {
+  const startedAt = house.clock.now()
+  const served = () => leave(house.clock.now() - startedAt)
+  try {
+    const fetched = await askUpstream(query, signal, house)
+    if (fetched.kind === 'whole') served()
+    else fetched.reply = { ...fetched.reply, body: untilEnd(fetched.reply.body, served) }
+    return fetched
+  } catch (error) {
+    served()
+    throw error
+  }
+}
+
+function untilEnd(body: Reply['body'], ended: () => void): Reply['body'] {
+  return {
+    async *[Symbol.asyncIterator]() {
+      try {
+        yield* body
+      } finally {
+        ended()
+      }
+    },
+    destroy: (error) => {
+      ended()
+      body.destroy(error)
+    },
   }
 }
 

@@ -1,22 +1,27 @@
 import { freshness } from '../cache/freshness.ts'
 import type { Lease, Watch } from '../flight/fleet.ts'
+import type { Cockpit } from '../flight/flights.ts'
 import { StoreUnavailable } from '../kernel/errors.ts'
 import type { House } from './house.ts'
 import { type Landing, readNote, unshared } from './landing.ts'
 import { lead } from './lead.ts'
 import type { Query } from './query.ts'
 import { readFar } from './recall.ts'
+import type { Right } from './right.ts'
 
 /**
  * What a process does for all its callers who ask the same: leads the fleet's flight, or watches whoever leads it and
  * takes over when that one falls silent. Ends only by landing, by an error, or when nobody waits any more.
+ * @param right the leader's, for the upstream
  * @param than an entry stored at or before this instant (ms) is not news: 0 for a miss, the old entry's for a refresh
  */
-export async function pilot(query: Query, signal: AbortSignal, house: House, than = 0): Promise<Landing> {
+export async function pilot(query: Query, right: Right, cockpit: Cockpit, house: House, than = 0): Promise<Landing> {
+  const { signal } = cockpit
   for (;;) {
     signal.throwIfAborted()
     const departure = await depart(query, house)
-    if (departure === null || departure.leads) return lead(query, departure, signal, house, than)
+    if (departure === null || departure.leads) return lead(query, right, departure, cockpit, house, than)
+    await right.ride()
     const landing = await follow(query, departure, signal, house, than)
     if (landing) return landing
   }

@@ -1,6 +1,10 @@
+import { forwardsCredential, takesJobs } from '../config/jobs.ts'
 import { type Config, defaultAuth, type Route as RouteSettings } from '../config/schema.ts'
-import { tenantSettings } from '../config/tenants.ts'
+import { DEFAULT_SUBMIT } from '../config/submit.ts'
+import { type TenantSettings, tenantSettings } from '../config/tenants.ts'
+import { Sealer } from '../kernel/seal.ts'
 import type { Limit } from '../limits/limiter.ts'
+import type { Class, TenantLimits } from '../queue/scheduler.ts'
 import { Questioner } from '../routing/question.ts'
 import { Router } from '../routing/router.ts'
 import type { IdentityKind } from '../tenancy/identity.ts'
@@ -14,16 +18,35 @@ export type AuthNeed = 'required' | 'optional' | 'none'
 export interface Route {
   readonly name: string
   readonly match: { method?: string | readonly string[] | undefined; path: string }
-  readonly mode: 'cache' | 'proxy' | 'deny'
+  readonly mode: 'cache' | 'queue' | 'proxy' | 'deny'
   readonly auth: AuthNeed
   readonly upstream: Upstream
+  readonly upstreamName: string
+  /** How many queries it may run at a time, over all processes. */
+  readonly upstreamWidth: number
   readonly upstreamTimeoutMs: number
   readonly connectTimeoutMs: number
   /** What of a request goes upstream. */
   readonly headers: HeaderRules
   readonly idempotent: boolean
-  /** Present on cached routes. */
+  readonly class: Class
+  /** Present on cached routes, and on queued ones whose answers are kept. */
   readonly cached?: { questioner: Questioner; policy: CachePolicy }
+  /** Present where requests may become jobs. */
+  readonly submit?: SubmitPolicy
+}
+
+/** How a route's submissions are kept. */
+export interface SubmitPolicy {
+  readonly resultTtlMs: number
+  /** Answered only once a replica of the store has it too. */
+  readonly replicated: boolean
+  /** Keeps the caller's credential with the job; null where the upstream gets none of his. */
+  readonly sealer: Sealer | null
+  /** Executions in all. */
+  readonly attempts: number
+  readonly baseDelayMs: number
+  readonly maxDelayMs: number
 }
 
 /** How a cached route keeps its answers; a tenant may override the times. */
@@ -47,6 +70,12 @@ export interface TenantPolicy {
   /** Every request; null = no limit. */
   readonly ingress: Limit | null
   readonly shadow: readonly string[]
+  /** Its part of the scheduler. */
+  readonly queue: TenantLimits
+  readonly maxQueueMs: number
+  /** Of one result, and of all that are stored. */
+  readonly maxResultBytes: number
+  readonly maxResultsBytes: number
   readonly maxExecutionMs: number
   readonly cacheMaxBytes: number
   readonly cacheTimes: Partial<Pick<CachePolicy, 'ttlMs' | 'jitter' | 'staleMs' | 'errorMs'>>
@@ -58,6 +87,8 @@ export interface Policy {
   readonly tenancy: Tenancy
   readonly trustedProxies: TrustedProxies
   readonly routes: Router<Route>
+  /** By its name; undefined when this config has none of that name. */
+  route(name: string): Route | undefined
   /** For what no route matches: `mode: proxy` to the first upstream. */
   readonly fallback: Route
   /** Undefined for a tenant that is not listed where `tenants.unknown` is `reject`. */
@@ -69,11 +100,14 @@ const MAX_TENANTS_REMEMBERED = 20_000
 export function compilePolicy(config: Config, tenancy: Tenancy, upstreams: ReadonlyMap<string, Upstream>): Policy {
   const compile = (route: RouteSettings) => compileRoute(config, tenancy, upstreams, route)
   const tenants = new Map<string, TenantPolicy | undefined>()
+  const routes = config.routes.map(compile)
+  const byName = new Map(routes.map((route) => [route.name, route]))
   return {
     config,
     tenancy,
     trustedProxies: new TrustedProxies(config.server.trustedProxies),
-    routes: new Router(config.routes.map(compile)),
+    routes: new Router(routes),
+    route: (name) => byName.get(name),
     fallback: compile({
       name: 'fallback',
       match: { path: '/*' },
@@ -106,6 +140,9 @@ function compileRoute(
     mode: route.mode,
     auth: route.auth,
     upstream: upstreams.get(upstream)!,
+    upstreamName: upstream,
+    upstreamWidth: settings.maxConcurrentQueries,
+    class: route.class ?? 'default',
     upstreamTimeoutMs: settings.timeout,
     connectTimeoutMs: settings.connectTimeout,
     idempotent: route.idempotent,
@@ -115,8 +152,24 @@ function compileRoute(
       credentialHeaders: [...tenancy.credentialHeaders],
       credentialCookies: [...tenancy.credentialCookies],
       varyHeaders: cached?.policy.keyedHeaders ?? [],
+      // What is not kept need not be keyed.
+      extraHeaders: route.mode === 'queue' && !cached ? ['accept', 'accept-language'] : [],
     }),
     ...(cached && { cached }),
+    ...(takesJobs(route, config) && { submit: compileSubmit(route, config) }),
+  }
+}
+
+function compileSubmit(route: RouteSettings, config: Config): SubmitPolicy {
+  const { resultTtl, durability, credentialKey } = route.submit ?? DEFAULT_SUBMIT
+  const { attempts, baseDelay, maxDelay } = config.upstreams[route.upstream!]!.retries
+  return {
+    resultTtlMs: resultTtl,
+    replicated: durability === 'replicated',
+    sealer: forwardsCredential(route, config) ? new Sealer(credentialKey) : null,
+    attempts,
+    baseDelayMs: baseDelay,
+    maxDelayMs: maxDelay,
   }
 }
 
@@ -178,6 +231,11 @@ function compileTenant(config: Config, name: string): TenantPolicy | undefined {
     requests: perSecond(settings.requestsPerMinute / 60, settings.burst),
     ingress: perSecond(settings.ingressPerSecond, settings.ingressPerSecond),
     shadow: settings.shadow,
+    queue: queueLimits(settings),
+    // In shadow it only tells; a day is what the setting allows at most.
+    maxQueueMs: settings.shadow.includes('maxQueueTime') ? DAY_MS : settings.maxQueueTime,
+    maxResultBytes: settings.maxResultSize,
+    maxResultsBytes: settings.maxResultBytes,
     maxExecutionMs: settings.maxExecutionTime,
     cacheMaxBytes: settings.cache.maxBytes,
     cacheTimes: {
@@ -187,6 +245,17 @@ function compileTenant(config: Config, name: string): TenantPolicy | undefined {
       ...(staleIfError !== undefined && { errorMs: staleIfError }),
     },
   }
+}
+
+const DAY_MS = 86_400_000
+
+/** More than any upstream is wide: a limit in `shadow` only tells. */
+const UNLIMITED = 1_000_000
+
+function queueLimits(settings: TenantSettings): TenantLimits {
+  const hard = settings.shadow.includes('maxConcurrentQueries') ? UNLIMITED : settings.maxConcurrentQueries
+  const soft = hard === UNLIMITED ? UNLIMITED : Math.min(hard, settings.softConcurrentQueries)
+  return { weight: settings.weight, hard, soft, maxQueue: settings.maxQueueSize, paused: settings.paused }
 }
 
 const perSecond = (rate: number, capacity: number): Limit | null => (rate > 0 ? { capacity, perSecond: rate } : null)

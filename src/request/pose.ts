@@ -1,5 +1,6 @@
 import type { Place } from '../cache/entry.ts'
 import type { Caller, FlatHeaders } from '../kernel/exchange.ts'
+import type { Class } from '../queue/scheduler.ts'
 import type { Question } from '../routing/question.ts'
 import { identityOf } from '../tenancy/identity.ts'
 import type { TrustedProxies } from '../upstream/forwarded.ts'
@@ -25,6 +26,19 @@ export function pose(
   const question = questioner.ask({ method, path, query, headers, body, identity })
   return new CallQuery(question, call, route, admitted, body, trustedProxies)
 }
+
+/** The same for a call whose answer is not kept, so that it has no key. */
+export function poseUnkeyed(
+  call: Call,
+  route: Route,
+  admitted: Admitted,
+  body: Buffer,
+  trustedProxies: TrustedProxies,
+): Query {
+  return new CallQuery(UNKEYED, call, route, admitted, body, trustedProxies)
+}
+
+export const UNKEYED: Question = Object.freeze({ key: '', tags: [], bypass: null, bodyDigest: '' })
 
 /** Works out only what is asked of it: a hit in near memory asks for next to nothing. */
 class CallQuery implements Query {
@@ -71,6 +85,22 @@ class CallQuery implements Query {
     return this.#route.name
   }
 
+  get class(): Class {
+    return this.#route.class
+  }
+
+  get upstreamName(): string {
+    return this.#route.upstreamName
+  }
+
+  get upstreamWidth(): number {
+    return this.#route.upstreamWidth
+  }
+
+  get queueMs(): number {
+    return this.tenant?.maxQueueMs ?? 0
+  }
+
   get upstream(): Upstream {
     return this.#route.upstream
   }
@@ -109,7 +139,7 @@ const SLACK_MS = 1_000
  * The tenant's own limit; where the upstream's timeout is no longer, that one shall pass first: it tells the breaker
  * that the upstream hangs, while a caller who leaves says nothing about it.
  */
-function deadlineMs({ upstreamTimeoutMs }: Route, tenant: TenantPolicy | null): number {
+export function deadlineMs({ upstreamTimeoutMs }: Route, tenant: TenantPolicy | null): number {
   const own = tenant?.maxExecutionMs ?? Number.POSITIVE_INFINITY
   return own < upstreamTimeoutMs ? own : upstreamTimeoutMs + SLACK_MS
 }
@@ -126,7 +156,7 @@ export function headersFor(
   return upstreamHeaders({ rawHeaders, mode, rules: route.headers, caller, requestId, peer, trustedProxies })
 }
 
-function withTenantTimes(policy: CachePolicy, tenant: TenantPolicy | null): CachePolicy {
+export function withTenantTimes(policy: CachePolicy, tenant: TenantPolicy | null): CachePolicy {
   if (!tenant || isEmpty(tenant.cacheTimes)) return policy
   return { ...policy, ...tenant.cacheTimes }
 }

@@ -4,6 +4,7 @@ import type { Freshness } from '../cache/freshness.ts'
 import type { House } from './house.ts'
 import { pilot } from './pilot.ts'
 import type { Query } from './query.ts'
+import { waitingRight } from './right.ts'
 
 /** After a failed refresh a stale answer is served this long without another try, so that a sick upstream has peace. */
 export const THROTTLE_MS = 10_000
@@ -21,8 +22,9 @@ export function shouldRefresh(entry: Entry, worth: Freshness, query: Query, nowA
 export function refresh(query: Query, entry: Entry, house: House): void {
   const name = `refresh:${query.place.key}`
   if (house.flights.has(name)) return
-  const seat = house.flights.board(name, ({ signal }) => pilot(query, signal, house, entry.storedAt))
-  seat.wait({ signal: NEVER, deadlineMs: query.deadlineMs }).then(
+  const seat = house.flights.board(name, (cockpit) => pilot(query, waitingRight(house), cockpit, house, entry.storedAt))
+  const { deadlineMs, queueMs } = query
+  seat.wait({ signal: NEVER, deadlineMs, queueMs }).then(
     (landing) => {
       if (landing.kind === 'own' && landing.fetched?.kind === 'large') landing.fetched.reply.body.destroy()
       if (landing.kind !== 'entry') house.cache.rearm(query.place, entry)

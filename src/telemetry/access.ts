@@ -17,6 +17,7 @@ export interface AccessLine {
   ms: number
   authMs: number
   cacheMs: number
+  queueMs: number
   upstreamMs: number
 }
 
@@ -34,13 +35,14 @@ export function accessLog(write: (line: string) => void, isEnabled: () => boolea
 }
 
 function format(head: string, line: AccessLine): string {
-  const { code, key, authMs, cacheMs, upstreamMs } = line
+  const { code, key, authMs, cacheMs, queueMs, upstreamMs } = line
   return (
     `{"level":30,"time":${Date.now()}${head}${line.id}","tenant":${quoted(line.tenant)},"principal":${text(line.principal)}` +
     `,"route":"${line.route}","method":"${line.method}","path":${text(line.path)},"status":${line.status}` +
     `,"outcome":"${line.outcome}"${code === undefined ? '' : `,"code":"${code}"`}` +
     `${key === undefined ? '' : `,"key":"${key.slice(0, 16)}"`},"ms":${Math.round(line.ms * 100) / 100}` +
     `${authMs > 0 ? `,"authMs":${authMs}` : ''}${cacheMs > 0 ? `,"cacheMs":${cacheMs}` : ''}` +
+    `${queueMs > 0 ? `,"queueMs":${queueMs}` : ''}` +
     `${upstreamMs > 0 ? `,"upstreamMs":${upstreamMs}` : ''}}\n`
   )
 }

@@ -2,7 +2,16 @@ import { Counter, collectDefaultMetrics, Gauge, type Registry } from 'prom-clien
 import { HotHistogram } from './histogram.ts'
 
 /** How a request ended. Closed on purpose: a label's values are a promise to every dashboard. */
-export type Outcome = 'hit' | 'stale' | 'filled' | 'collapsed' | 'bypassed' | 'proxied' | 'refused' | 'failed'
+export type Outcome =
+  | 'hit'
+  | 'stale'
+  | 'filled'
+  | 'collapsed'
+  | 'bypassed'
+  | 'queued'
+  | 'proxied'
+  | 'refused'
+  | 'failed'
 
 /** From a hit in the process's own memory to a query that runs for minutes. */
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
@@ -13,8 +22,12 @@ const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
  */
 export function createMetrics(registry: Registry) {
   const registers = [registry]
+  /** What is asked of the scheduler when the metrics are looked at. */
+  const loads: { measure: () => Promise<void> } = { measure: async () => {} }
+  const collect = () => loads.measure()
   collectDefaultMetrics({ register: registry })
   return {
+    loads,
     requests: counted(registry),
     requestSeconds: new HotHistogram(
       {
@@ -35,6 +48,72 @@ export function createMetrics(registry: Registry) {
       name: 'sluice_shadow_refusals_total',
       help: 'Requests that a limit in `shadow` would have refused.',
       labelNames: ['tenant', 'limit'] as const,
+      registers,
+    }),
+    queueDepth: new Gauge({
+      name: 'sluice_queue_depth',
+      help: 'Jobs and waiting requests in line now, over all processes.',
+      aggregator: 'max',
+      labelNames: ['tenant', 'class'] as const,
+      collect,
+      registers,
+    }),
+    queueOldest: new Gauge({
+      name: 'sluice_queue_oldest_seconds',
+      help: 'How long the first of a tenant’s line has waited.',
+      aggregator: 'max',
+      labelNames: ['tenant'] as const,
+      collect,
+      registers,
+    }),
+    running: new Gauge({
+      name: 'sluice_running_queries',
+      help: 'Queries that run upstream now, over all processes.',
+      aggregator: 'max',
+      labelNames: ['tenant'] as const,
+      collect,
+      registers,
+    }),
+    queueWait: new HotHistogram(
+      {
+        name: 'sluice_queue_wait_seconds',
+        help: 'From the asking for a slot, or the entering of the line, to the start.',
+        labelNames: ['class'],
+        buckets: SECONDS,
+      },
+      registry,
+    ),
+    jobs: new Counter({
+      name: 'sluice_jobs_total',
+      help: 'Jobs by how they ended; `queued` counts the accepted ones.',
+      labelNames: ['tenant', 'status'] as const,
+      registers,
+    }),
+    jobSeconds: new HotHistogram(
+      {
+        name: 'sluice_job_duration_seconds',
+        help: 'One attempt of a job, from its claim to its end.',
+        labelNames: ['class'],
+        buckets: SECONDS,
+      },
+      registry,
+    ),
+    jobRetries: new Counter({
+      name: 'sluice_job_retries_total',
+      help: 'Jobs that went back into the line after a failure.',
+      labelNames: ['tenant'] as const,
+      registers,
+    }),
+    leasesLost: new Counter({
+      name: 'sluice_leases_lost_total',
+      help: 'Leases of jobs that ran out, and results that came too late to be kept.',
+      registers,
+    }),
+    workers: new Gauge({ name: 'sluice_workers', help: 'Jobs that may run at a time, over all processes.', registers }),
+    resultBytes: new Gauge({
+      name: 'sluice_result_bytes',
+      help: 'Coded bytes of results that this process has stored: with the job, and in files or Redis keys.',
+      labelNames: ['tier'] as const,
       registers,
     }),
     upstreamRequests: new Counter({

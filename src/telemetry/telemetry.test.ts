@@ -22,6 +22,7 @@ const line: AccessLine = {
   ms: 1.23456,
   authMs: 0,
   cacheMs: 2,
+  queueMs: 0,
   upstreamMs: 0,
 }
 

@@ -21,6 +21,8 @@ export interface Ask {
   tenant: string
   /** May be sent again after a failure of which nothing is known. */
   idempotent: boolean
+  /** Tries in all; unset: as the upstream's settings say. */
+  attempts?: number
 }
 
 export interface Reply {

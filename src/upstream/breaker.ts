@@ -119,6 +119,20 @@ export class Breaker {
     return { name: this.#state.name, retryAt: this.#state.name === 'open' ? this.#state.retryAt : null }
   }
 
+  /** How many more requests may begin now, and whose had better not: a closed breaker asks nothing of anybody. */
+  room(): { allow: number; avoid: readonly string[] } {
+    const state = this.#state
+    if (state.name === 'closed') return { allow: Number.POSITIVE_INFINITY, avoid: [] }
+    if (state.name === 'half-open') {
+      const { probing, failed } = state
+      return { allow: MAX_PROBES - probing.size, avoid: [...probing, ...failed] }
+    }
+    // Whoever failed the last round lets the others go first, for half of the rest.
+    const lateMs = this.#clock.now() - state.retryAt
+    if (lateMs < 0) return { allow: 0, avoid: [] }
+    return { allow: MAX_PROBES, avoid: lateMs < state.restMs / 2 ? [...state.failed] : [] }
+  }
+
   /** By an operator's hand. Opened so, it rests for the longest time and then probes as ever. */
   force(name: 'open' | 'closed'): void {
     if (name === 'closed') this.#close()

@@ -3,13 +3,16 @@
  * (attempt.ts); an attempt has a permit of the breaker, a place on a URL, and a *wire* (wire.ts).
  */
 import type { Clock } from '../kernel/clock.ts'
+import { Refusal } from '../kernel/errors.ts'
 import { type Ask, Attempt, type Done, type Reply } from './attempt.ts'
 import { Breaker, type BreakerName, type BreakerOptions, type Permit, type Verdict } from './breaker.ts'
 import { checkForEver } from './health.ts'
 import { Limit } from './limit.ts'
+import { Recovery } from './recovery.ts'
 import { RetryBudget, type RetryPolicy, retryDelayMs } from './retry.ts'
 import { Target, Targets } from './targets.ts'
 import { type PassEnd, verdictOfPass, verdictOfStatus } from './verdict.ts'
+import { Waits } from './waits.ts'
 
 export type { Ask, Reply } from './attempt.ts'
 export type { PassEnd } from './verdict.ts'
@@ -34,8 +37,8 @@ type Event =
   /** `attempt` is the one that failed, from 1. */
   | { kind: 'retry'; url: string; attempt: number; delayMs: number }
   | { kind: 'retry-budget-empty' }
-  /** A 429 or 503 asked for quiet until then: whoever queues work for this upstream should hold it. */
-  | { kind: 'asked-to-wait'; untilAt: number }
+  /** A 503 asked for quiet until then; a 429 for quiet from one tenant. Whoever queues work for it holds it. */
+  | { kind: 'asked-to-wait'; untilAt: number; tenant: string | null }
 
 export type UpstreamEvent = Event & { upstream: string }
 
@@ -65,6 +68,9 @@ export interface UpstreamDeps {
   onEvent?: (event: UpstreamEvent) => void
 }
 
+/** When to come back to an upstream that is given little to do yet, ms. */
+const RECOVERING_MS = 1_000
+
 export class Upstream {
   readonly #options: UpstreamOptions
   readonly #clock: Clock
@@ -74,7 +80,8 @@ export class Upstream {
   readonly #breaker: Breaker
   readonly #budget: RetryBudget
   readonly #closing = new AbortController()
-  #waitUntilAt = 0
+  readonly #recovery = new Recovery()
+  readonly #waits: Waits
   #closed: Promise<void> | undefined
 
   constructor(options: UpstreamOptions, { clock, random = Math.random, onEvent = () => {} }: UpstreamDeps) {
@@ -83,9 +90,11 @@ export class Upstream {
     this.#random = random
     this.#onEvent = onEvent
     this.#budget = new RetryBudget(options.retries.budget, clock)
-    this.#breaker = new Breaker(options.breaker, clock, ({ name: state, retryAt }) =>
-      this.#emit({ kind: 'breaker', state, retryAt }),
-    )
+    this.#waits = new Waits(clock, options.breaker.maxResetTimeoutMs)
+    this.#breaker = new Breaker(options.breaker, clock, ({ name: state, retryAt }) => {
+      this.#recovery.note(state)
+      this.#emit({ kind: 'breaker', state, retryAt })
+    })
     this.#targets = new Targets(
       options.urls.map((url) => new Target({ ...options, url })),
       { clock, onHealth: ({ url }, healthy, by) => this.#emit({ kind: 'health', url: url.href, healthy, by }) },
@@ -121,6 +130,37 @@ export class Upstream {
     this.#breaker.check(tenant)
   }
 
+  /** The same for a query that would take its turn: also while it was asked to wait, and while too much is under way after a rest. */
+  checkTurn(tenant: string): void {
+    this.#breaker.check(tenant)
+    this.#waits.check(tenant)
+    if (this.#recovery.width - this.#busy > 0) return
+    throw new Refusal('BREAKER_OPEN', { detail: 'the upstream has just come back', retryAfterMs: RECOVERING_MS })
+  }
+
+  /**
+   * How many more queries may begin here now, and whose had better not: none while it rests or asked to be left alone,
+   * few while it is probed, and after a rest no more at a time than have just succeeded, so that what has piled up does
+   * not fell it again.
+   */
+  room(): { allow: number; avoid: readonly string[] } {
+    const { allow, avoid } = this.#breaker.room()
+    const isOut = this.#targets.all.every((target) => !this.#targets.isHealthy(target))
+    if (isOut || this.#waits.untilAt !== null) return { allow: 0, avoid: [] }
+    const busy = this.#targets.all.reduce((sum, target) => sum + target.busy, 0)
+    return {
+      allow: Math.max(0, Math.min(allow, this.#recovery.width - busy)),
+      avoid: [...avoid, ...this.#waits.tenants],
+    }
+  }
+
+  /** One retry out of the budget that all retries of this upstream share, for who retries by himself (a queued job). */
+  takeRetry(): boolean {
+    if (this.#budget.take()) return true
+    this.#emit({ kind: 'retry-budget-empty' })
+    return false
+  }
+
   /** For the passthrough: breaker, balance and health as for any request. Throws BREAKER_OPEN. */
   guard(tenant: string): Guard {
     const permit = this.#breaker.admit(tenant)
@@ -151,13 +191,17 @@ export class Upstream {
       name: this.#options.name,
       breaker: name,
       retryAt,
-      waitUntilAt: this.#waitUntilAt > this.#clock.now() ? this.#waitUntilAt : null,
+      waitUntilAt: this.#waits.untilAt,
       urls: this.#targets.all.map((target) => ({
         url: target.url.href,
         healthy: this.#targets.isHealthy(target),
         busy: target.busy,
       })),
     }
+  }
+
+  get #busy(): number {
+    return this.#targets.all.reduce((sum, target) => sum + target.busy, 0)
   }
 
   /** By an operator's hand. */
@@ -183,7 +227,7 @@ export class Upstream {
     for (let n = 1; ; n++) {
       const attempt = this.#attempt(ask, limit, permit, tried)
       await attempt.run()
-      this.#noteWait(attempt.reply)
+      this.#noteWait(ask.tenant, attempt.reply)
       const delayMs = this.#movesOn(attempt, tried) ? 0 : this.#retryDelayMs(ask, attempt, n, limit)
       if (delayMs === null) return attempt
       if (attempt.reply) attempt.reply.body.destroy()
@@ -222,16 +266,18 @@ export class Upstream {
     if (this.#breaker.view().name === 'open') return null
     const failure = { sent, retryAfterMs: reply?.retryAfterMs ?? null }
     const facts = { n, random: this.#random(), idempotent: ask.idempotent, remainingMs: limit.remainingMs }
-    const delayMs = retryDelayMs(this.#options.retries, failure, facts)
+    const { retries } = this.#options
+    const policy = ask.attempts === undefined ? retries : { ...retries, attempts: ask.attempts }
+    const delayMs = retryDelayMs(policy, failure, facts)
     if (delayMs === null || this.#budget.take()) return delayMs
     this.#emit({ kind: 'retry-budget-empty' })
     return null
   }
 
-  #noteWait(reply: Reply | null): void {
+  #noteWait(tenant: string, reply: Reply | null): void {
     if (reply?.retryAfterMs == null) return
-    this.#waitUntilAt = Math.max(this.#waitUntilAt, this.#clock.now() + reply.retryAfterMs)
-    this.#emit({ kind: 'asked-to-wait', untilAt: this.#waitUntilAt })
+    const untilAt = this.#waits.note(reply.status === 429 ? tenant : null, reply.retryAfterMs)
+    this.#emit({ kind: 'asked-to-wait', untilAt, tenant: reply.status === 429 ? tenant : null })
   }
 
   #check(target: Target): void {
@@ -249,6 +295,7 @@ export class Upstream {
   }
 
   #done(tenant: string, { target, status, verdict, startedAt }: Done): void {
+    if (verdict === 'ok') this.#recovery.succeeded()
     const tookMs = this.#clock.now() - startedAt
     this.#emit({ kind: 'attempt', url: target.url.href, tenant, status, verdict, tookMs })
   }

@@ -1,10 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from './ports.ts'
+import { type Argument, end, freePorts, launch, send, serverProgram } from './engine.ts'
 
 /** A real redis-server of the test's own, on a free loopback port. It dies with the test process, however that ends. */
 export interface TestRedis extends AsyncDisposable {
@@ -15,74 +12,49 @@ export interface TestRedis extends AsyncDisposable {
   resume(): void
   /** SIGKILL, and waits until it is gone. */
   kill(): Promise<void>
-  /** Starts it again on the same port, empty. */
+  /**
+   * Kills it if it still runs, and starts it again on the same port with the same arguments and folder. It comes back
+   * empty, unless it was started with `--appendonly yes`: then with its data. `--appendfsync always` keeps everything
+   * it acknowledged; `everysec` may lose what it acknowledged in the last 2 s.
+   */
   restart(): Promise<void>
+  /** For what is done to the server from outside: INFO, CONFIG, SLOWLOG, CLIENT KILL, SCRIPT FLUSH. */
+  command(name: string, ...args: Argument[]): Promise<unknown>
 }
 
+/** The program is SLUICE_TEST_REDIS_SERVER, else redis-server; `args` come after the defaults and win over them. */
 export async function startRedis(...args: string[]): Promise<TestRedis> {
-  const port = await freePort()
+  const [port, busPort] = (await freePorts(2)) as [number, number]
   const dir = mkdtempSync(join(tmpdir(), 'sluice-redis-'))
-  const launch = () => launchRedis(port, dir, args)
-  let server = await launch()
-  const kill = async () => {
-    if (server.exitCode !== null || server.signalCode !== null) return
-    server.kill('SIGKILL')
-    await once(server, 'exit')
-  }
+  const settings = [...defaults(port, dir), ...(args.includes('--cluster-enabled') ? bus(busPort) : []), ...args]
+  const program = serverProgram()
+  const start = () => launch(program, port, settings)
+  const forget = () => rmSync(dir, { recursive: true, force: true })
+  let server = await start().catch((error) => {
+    forget()
+    throw error
+  })
   return {
     port,
     url: `redis://127.0.0.1:${port}/0`,
     pause: () => void server.kill('SIGSTOP'),
     resume: () => void server.kill('SIGCONT'),
-    kill,
+    kill: () => end(server),
     restart: async () => {
-      await kill()
-      server = await launch()
+      await end(server)
+      server = await start()
     },
+    command: (name, ...rest) => send(port, name, ...rest),
     [Symbol.asyncDispose]: async () => {
-      await kill()
-      rmSync(dir, { recursive: true, force: true })
+      await end(server)
+      forget()
     },
   }
 }
 
-async function launchRedis(port: number, dir: string, args: string[]): Promise<ChildProcess> {
-  const settings = [
-    '--port',
-    `${port}`,
-    '--bind',
-    '127.0.0.1',
-    '--save',
-    '',
-    '--appendonly',
-    'no',
-    '--dir',
-    dir,
-    ...args,
-  ]
-  // setpriv (util-linux) ties the server's life to ours, so that an interrupted run leaves nothing behind.
-  const server = spawn('setpriv', ['--pdeathsig', 'KILL', 'redis-server', ...settings], { stdio: 'ignore' })
-  server.once('error', (error) => {
-    throw new Error('redis-server could not be started; `npm test` installs it, or: apt-get install redis-server', {
-      cause: error,
-    })
-  })
-  for (;;) {
-    if (server.exitCode !== null) throw new Error(`redis-server ended with ${server.exitCode} before it answered`)
-    if (await answers(port)) return server
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
+function defaults(port: number, dir: string): string[] {
+  return ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no']
 }
 
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    const end = (answered: boolean) => {
-      socket.destroy()
-      resolve(answered)
-    }
-    socket.once('connect', () => socket.write('PING\r\n'))
-    socket.once('data', (data) => end(data.toString().startsWith('+PONG')))
-    socket.once('error', () => end(false))
-  })
-}
+/** Else the cluster's bus is at port + 10000, which for every fifth free port is none. */
+const bus = (port: number) => ['--cluster-port', `${port}`]

@@ -3,7 +3,7 @@
 --
 -- KEYS[1] root
 -- ARGV[1..2] as ground and job say  [3] id  [4] fence  [5..] wish
--- RETURNS  {kept 1|0, claimed jobs, held, nextDueAt}
+-- RETURNS  {kept 1|0, claimed jobs, held, dueInMs or ''}
 -- EXPIRES  the lease as ever (tick.lua)
 -- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
 

@@ -4,7 +4,7 @@
 --
 -- KEYS[1] root
 -- ARGV[1..2] as ground and job say  [3..] wish
--- RETURNS  {claimed jobs, held, nextDueAt}
+-- RETURNS  {claimed jobs, held, dueInMs or ''}
 -- EXPIRES  nothing
 -- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
 

@@ -1,9 +1,9 @@
 -- The end of every script that changes what may run: grants, claims, wakes, and says when to look again.
--- Answers {claimed jobs, held 1|0, nextDueAt or -1}.
+-- Answers {claimed jobs, held 1|0, ms until something is due, below 0 when it is overdue, '' when nothing is}.
 
 local function next_due()
   local flat = call('ZRANGE', P .. 'due', 0, 0, 'WITHSCORES')
-  return flat[2] and tonumber(flat[2]) or -1
+  return flat[2] and tonumber(flat[2]) - now or ''
 end
 
 local function serve(wish)

@@ -4,7 +4,7 @@
 --
 -- KEYS[1] root
 -- ARGV[1..2] as ground and job say  [3..] wish
--- RETURNS  {{id, tenant, status, class} …ended, lost, {id, tenant, result} …forgotten, held, nextDueAt}
+-- RETURNS  {{id, tenant, status, class} …ended, lost, {id, tenant, result} …forgotten, held, dueInMs or ''}
 -- EXPIRES  poisoned jobs after seven days
 -- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
 
