@@ -69,7 +69,8 @@ async function stream(
   const signal = AbortSignal.any([call.signal, closing])
   for await (const event of events(signal)) {
     if (!res.headersSent) res.writeHead(200, head)
-    if (!res.write(textOf(event))) await once(res, 'drain', { signal }).catch(() => {}) // the signal ends it all
+    if (!res.write(textOf(event))) await once(res, 'drain', { signal }).catch(() => {})
+    if (signal.aborted) break
   }
   res.end(() => {
     if (closing.aborted) call.incoming.socket.end() // its head promised to keep the connection

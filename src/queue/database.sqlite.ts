@@ -78,7 +78,8 @@ const newer = (file: string, version: number): string =>
   `the jobs in ${file} were written by a newer Sluice (schema ${version}; this one knows ${VERSION}): ` +
   'start that version again, or move the file away to begin without its jobs'
 
-function unusable(file: string, cause: unknown): DatabaseUnusable {
+/** Says why, and what to do about it. */
+export function unusable(file: string, cause: unknown): DatabaseUnusable {
   const isBusy = ((cause as { errcode?: number }).errcode ?? 0) % 256 === SQLITE_BUSY
   if (!isBusy)
     return new DatabaseUnusable(`the jobs in ${file} cannot be opened: ${(cause as Error).message}`, { cause })

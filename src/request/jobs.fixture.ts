@@ -9,8 +9,9 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Caller } from '../kernel/exchange.ts'
 import { ulid } from '../kernel/ids.ts'
 import { MemoryLimiter } from '../limits/limiter.memory.ts'
+import type { Limit } from '../limits/limiter.ts'
 import { MemoryScheduler } from '../queue/scheduler.memory.ts'
-import type { ClaimWish, Ending, JobOrder, TenantLimits } from '../queue/scheduler.ts'
+import type { ClaimWish, Ending, JobOrder, Push, TenantLimits } from '../queue/scheduler.ts'
 import { Watches } from '../queue/watches.ts'
 import { MemoryLedger } from '../results/ledger.memory.ts'
 import { Results, type WriterFor } from '../results/results.ts'
@@ -40,6 +41,16 @@ export function callerOf(as: string): Caller {
 export function jobHouse<C extends Clock = ManualClock>(clock: C = new ManualClock() as never) {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-jobs-'))
   const scheduler = new MemoryScheduler({ clock })
+  const heard = new Set<(push: Push) => void>()
+  const onPush = scheduler.onPush.bind(scheduler)
+  scheduler.onPush = (hear) => {
+    heard.add(hear)
+    return onPush(hear)
+  }
+  /** As a push does that says nothing new. */
+  const wake = (job: string) => {
+    for (const hear of heard) hear({ kind: 'changed', job })
+  }
   const watches = new Watches({ scheduler, process: 'p1', clock })
   const results = new Results({
     spill: new FileSpill({ dir }),
@@ -62,7 +73,7 @@ export function jobHouse<C extends Clock = ManualClock>(clock: C = new ManualClo
     results,
     clock,
     slots: { wish: () => NO_WISH },
-    ingress: { tryTake: limiter.take.bind(limiter) },
+    ingress: { tryTake: (tenant: string, limit: Limit) => limiter.take(tenant, 'ingress', limit) },
     metrics: createMetrics(new Registry()),
     tenantLabels: new TenantLabels(10),
   } as unknown as House
@@ -73,7 +84,7 @@ export function jobHouse<C extends Clock = ManualClock>(clock: C = new ManualClo
     const order: JobOrder = {
       ...{ id, tenant: caller.tenant, upstream: 'main', route: 'query', class: 'default', width: 10 },
       ...{ principal: principalDigest(caller), payload: Buffer.from('secret payload'), keepsPayload: false },
-      ...{ queueMs: 30_000, keepMs: 3_600_000, idempotency: null, ...changes },
+      ...{ queueMs: 30_000, keepMs: 3_600_000, idempotency: null, replicated: false, ...changes },
     }
     await scheduler.submit(order, { ...LIMITS }, DOOR)
     return id
@@ -104,7 +115,7 @@ export function jobHouse<C extends Clock = ManualClock>(clock: C = new ManualClo
     watches.close()
     rmSync(dir, { recursive: true })
   }
-  return { clock, dir, house, tenants, scheduler, watches, results, submit, claim, finish, store, succeed, close }
+  return { clock, dir, house, tenants, scheduler, wake, submit, claim, finish, store, succeed, close }
 }
 
 export type JobHouse = ReturnType<typeof jobHouse<ManualClock>>

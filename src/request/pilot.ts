@@ -22,6 +22,7 @@ export async function pilot(query: Query, right: Right, cockpit: Cockpit, house:
     const departure = await depart(query, house)
     if (departure === null || departure.leads) return lead(query, right, departure, cockpit, house, than)
     await right.ride()
+    cockpit.started() // for all that is known here, it has
     const landing = await follow(query, departure, signal, house, than)
     if (landing) return landing
   }

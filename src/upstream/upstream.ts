@@ -90,7 +90,7 @@ export class Upstream {
     this.#random = random
     this.#onEvent = onEvent
     this.#budget = new RetryBudget(options.retries.budget, clock)
-    this.#waits = new Waits(clock, options.breaker.maxResetTimeoutMs)
+    this.#waits = new Waits(clock)
     this.#breaker = new Breaker(options.breaker, clock, ({ name: state, retryAt }) => {
       this.#recovery.note(state)
       this.#emit({ kind: 'breaker', state, retryAt })

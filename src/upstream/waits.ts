@@ -4,25 +4,25 @@ import { Refusal } from '../kernel/errors.ts'
 /** Tenants remembered at a time; where more are told to wait, it is the upstream that cannot. */
 const MAX_TENANTS = 32
 
+/** An upstream that asks for an hour is asked again earlier, ms. */
+const LONGEST_MS = 300_000
+
 /**
  * Who was asked to leave the upstream alone for a while: everybody by a 503 with Retry-After, one tenant by a 429 (most
  * query APIs count by credential, and one tenant's limit must not stop the others).
  */
 export class Waits {
   readonly #clock: Clock
-  readonly #longestMs: number
   readonly #byTenant = new Map<string, number>()
   #allUntilAt = 0
 
-  /** @param longestMs an upstream that asks for an hour is asked again earlier */
-  constructor(clock: Clock, longestMs: number) {
+  constructor(clock: Clock) {
     this.#clock = clock
-    this.#longestMs = longestMs
   }
 
   /** Returns until when. @param tenant null: everybody */
   note(tenant: string | null, retryAfterMs: number): number {
-    const untilAt = this.#clock.now() + Math.min(retryAfterMs, this.#longestMs)
+    const untilAt = this.#clock.now() + Math.min(retryAfterMs, LONGEST_MS)
     const isOne = tenant !== null && (this.#byTenant.has(tenant) || this.tenants.length < MAX_TENANTS)
     if (isOne) this.#byTenant.set(tenant, Math.max(untilAt, this.#byTenant.get(tenant) ?? 0))
     else this.#allUntilAt = Math.max(untilAt, this.#allUntilAt)

@@ -4,6 +4,14 @@ export const SECRET = 'a-secret-for-tests-only-of-good-length'
 
 type Settings = Record<string, unknown>
 
+/** No limit that a test does not ask for. */
+export const WIDE: Settings = {
+  requestsPerMinute: 0,
+  maxConcurrentQueries: 10_000,
+  softConcurrentQueries: 10_000,
+  maxQueueSize: 10_000,
+}
+
 /** The YAML of a gateway for a test: one issuer, one upstream, a cached query route; what is given replaces sections. */
 export function configFor(upstreamUrl: string, sections: Settings = {}): string {
   return stringify({
@@ -13,7 +21,7 @@ export function configFor(upstreamUrl: string, sections: Settings = {}): string 
     auth: sections.auth ?? { issuers: [issuer()] },
     upstreams: sections.upstreams ?? { main: upstream(upstreamUrl) },
     routes: sections.routes ?? [queryRoute(), getRoute()],
-    tenants: sections.tenants ?? { unknown: 'default', default: { requestsPerMinute: 0 } },
+    tenants: sections.tenants ?? { unknown: 'default', default: WIDE },
     telemetry: sections.telemetry ?? { logLevel: 'info' },
   })
 }
@@ -32,6 +40,7 @@ export const upstream = (url: string, settings: Settings = {}): Settings => ({
   urls: [url],
   timeout: '10s',
   retries: { attempts: 1 },
+  maxConcurrentQueries: 10_000,
   ...settings,
 })
 

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { Redis } from 'ioredis'
 import { aboard, explain, operate } from '../support/admin.ts'
 import { ask, type Reply, tokenFor } from '../support/client.ts'
-import { configFor, getRoute, redisStore } from '../support/config.ts'
+import { configFor, getRoute, redisStore, WIDE } from '../support/config.ts'
 import { startDeafProxy } from '../support/deaf.ts'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
 import { holdQuestion } from '../support/held.ts'
@@ -45,7 +45,7 @@ const ROUTES = [
 
 const TENANTS = {
   unknown: 'default',
-  default: { requestsPerMinute: 0 },
+  default: WIDE,
   list: {
     hasty: { maxExecutionTime: '400ms' },
     tight: { requestsPerMinute: 1, burst: 1 },

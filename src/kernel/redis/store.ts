@@ -49,6 +49,7 @@ export class RedisStore {
   readonly #control: RedisClient
   readonly #bulk: RedisClient
   readonly #patient: RedisClient
+  readonly #connections: readonly RedisClient[]
   readonly #place: RedisPlace
   readonly #bus: RedisBus
   readonly #events: StoreEvents
@@ -72,7 +73,8 @@ export class RedisStore {
     this.bus = this.#bus
     this.#heartbeat = setInterval(() => void this.#beat(), HEARTBEAT_MS)
     this.#heartbeat.unref()
-    this.#control.on('ready', () => void this.#beat())
+    this.#connections = [this.#control, this.#bulk, this.#patient]
+    for (const connection of this.#connections) connection.on('ready', () => void this.#beat())
     this.#control.on('close', () => this.#setUp(false, 'connection closed'))
   }
 
@@ -142,7 +144,8 @@ export class RedisStore {
       // A write: a replica that answers but takes nothing would otherwise be up at each beat and down at each request.
       await this.#control.set(this.#beatKey, '1', 'PX', 10 * HEARTBEAT_MS)
       this.#failuresInRow = 0
-      this.#setUp(true, 'answers')
+      // Whoever hears that it is up uses all of them.
+      if (this.#up || this.#connections.every(({ status }) => status === 'ready')) this.#setUp(true, 'answers')
     } catch (error) {
       this.#setUp(false, String(error))
     }
@@ -169,9 +172,7 @@ export class RedisStore {
     this.#closed = true
     clearInterval(this.#heartbeat)
     this.#bus.close()
-    this.#control.disconnect()
-    this.#bulk.disconnect()
-    this.#patient.disconnect()
+    for (const connection of this.#connections) connection.disconnect()
   }
 }
 
