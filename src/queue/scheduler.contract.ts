@@ -15,6 +15,8 @@ import {
   type JobStatus,
   LEASE_MS,
   type LeaseState,
+  MAX_DEAD,
+  MAX_LOST,
   MAX_STEPS,
   type Push,
   type Scheduler,
@@ -249,6 +251,17 @@ export function schedulerContract(
       })
     })
 
+    test('who asked nothing of its upstream has had nothing, and taught nothing', async (t) => {
+      const { limit, submitMany, claimOne, finish, look, wish } = await setup(t)
+      limit('ann', { hard: 1, soft: 1 })
+      const ids = await submitMany(3)
+      await submitMany(1, { tenant: 'bob' })
+      const first = await claimOne()
+      await finish(first, DONE, wish(0), null)
+      assert.deepEqual([first.tenant, (await claimOne()).tenant], ['ann', 'ann'])
+      assert.equal((await look(ids[2]!)).waitMs, 1_000)
+    })
+
     describe('limits', () => {
       test('a tenant runs no more than its hard limit, and goes on as one ends', async (t) => {
         const { limit, submitMany, claim, finish, wish } = await setup(t)
@@ -323,6 +336,14 @@ export function schedulerContract(
       test('have their slot at once where there is room', async (t) => {
         const { acquire } = await setup(t)
         assert.deepEqual(await acquire('slot'), { kind: 'granted', rate: null })
+      })
+
+      test('wait while their upstream is as wide as it may be', async (t) => {
+        const { acquire } = await setup(t)
+        await acquire('first', { width: 2 })
+        await acquire('second', { width: 2 })
+        assert.equal((await acquire('third', { width: 2 })).kind, 'waiting')
+        assert.equal((await acquire('other', { upstream: 'api', width: 2 })).kind, 'granted')
       })
 
       test('else a place in the line, and the slot by a push', async (t) => {
@@ -632,6 +653,16 @@ export function schedulerContract(
         assert.deepEqual(namesOf((await finish(lent.claimed[0]!, DONE, wish(1))).claimed), [third])
         assert.equal((await scheduler.lend(rides, wish(0))).kept, false)
       })
+
+      test('that has lent its slot is lost a lease later, if it is not heard of', async (t) => {
+        const { submit, clock, claimOne, scheduler, wish, pass } = await setup(t)
+        await submit()
+        const rides = await claimOne()
+        await clock.advance(1_000)
+        await scheduler.lend(rides, wish(0))
+        assert.equal((await pass(LEASE_MS - 1)).lost, 0)
+        assert.equal((await pass(1)).lost, 1)
+      })
     })
 
     describe('a job that ends', () => {
@@ -752,6 +783,22 @@ export function schedulerContract(
         }
         assert.deepEqual(namesOf(await scheduler.dead(9)), ids)
         assert.deepEqual(namesOf(await scheduler.dead(2)), ids.slice(0, 2))
+      })
+
+      test('sees no more of them than are kept in sight: the oldest go, but are still their tenant’s', async (t) => {
+        const { submit, submitMany, scheduler, clock, claim, tick, statusOf } = await setup(t)
+        const oldest = await submit()
+        await clock.advance(1)
+        const poisoned = async () => {
+          for (let claimed = await claim(MAX_STEPS); claimed.length > 0; ) claimed = await claim(MAX_STEPS)
+          await clock.advance(LEASE_MS)
+          while ((await tick()).lost > 0);
+        }
+        for (let n = 0; n < MAX_LOST; n++) await poisoned()
+        await submitMany(MAX_DEAD, { queueMs: 10 * LEASE_MS })
+        for (let n = 0; n < MAX_LOST; n++) await poisoned()
+        const dead: string[] = namesOf(await scheduler.dead(2 * MAX_DEAD))
+        assert.deepEqual([dead.length, dead.includes(oldest), await statusOf(oldest)], [MAX_DEAD, false, 'failed'])
       })
 
       test('tries a poisoned one again, as if nothing had been', async (t) => {

@@ -137,6 +137,10 @@ export class MemoryScheduler implements port.Scheduler {
     return tenants.map((tenant) => this.shard.load(tenant))
   }
 
+  async find(id: string): Promise<port.JobRecord | null> {
+    return this.shard.find(id)
+  }
+
   async jobs(_cursor: string): Promise<{ cursor: string; jobs: port.JobRecord[] }> {
     return { cursor: '0', jobs: this.shard.jobs() }
   }

@@ -32,6 +32,8 @@ describe('on a real Redis', () => {
   }
 
   schedulerContract('Redis', open, {
+    'sees no more of them than are kept in sight: the oldest go, but are still their tenant’s':
+      'dead tells of a hundred at most',
     'does not find the jobs of another tenant': 'dropResult does not look whose it is',
     'is let go when the scheduler closes': 'Marks.close wakes nobody: the wait goes on to its end',
   })

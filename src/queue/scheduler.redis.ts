@@ -8,7 +8,7 @@ import { type LuaScript, luaBytesScript } from '../kernel/redis/script.ts'
 import type { RedisStore } from '../kernel/redis/store.ts'
 import { Marks } from './marks.ts'
 import { CLASSES } from './policy.ts'
-import { bytes, dueAt, givenOf, number, rateOfReply, recordOfReply, refusedOf, text } from './reply.ts'
+import { bytes, dueAt, givenOf, number, queuedRecord, rateOfReply, recordOfReply, refusedOf, text } from './reply.ts'
 import type * as port from './scheduler.ts'
 import { MAX_STEPS } from './scheduler.ts'
 
@@ -59,7 +59,8 @@ export class RedisScheduler implements port.Scheduler {
     if (refused) return refused
     const kind = text(reply[0])
     if (kind !== 'queued') return { kind: kind as 'repeat' | 'mismatch', id: text(reply[1]) }
-    const record = recordOfReply(reply[3])!
+    const [position, waitMs, nowAt] = reply.slice(3).map(number) as [number, number, number]
+    const record = queuedRecord(order, { position, waitMs, nowAt })
     if (order.replicated) await this.#replicate(record)
     return { kind, record, rate: rateOfReply(reply[1]), wouldRefuse: number(reply[2]) === 1 }
   }
@@ -195,8 +196,8 @@ export class RedisScheduler implements port.Scheduler {
   result(tenant: string, id: string): Promise<Buffer | null> {
     const root = this.#store.keys.of(tenant, 'q')
     return this.#store.runBulk('queue.result', async (redis) => {
-      const owner = await redis.hget(`${root}:job:${id}`, 'tenant')
-      return owner === tenant ? redis.getBuffer(`${root}:res:${id}`) : null
+      const [words, result] = await redis.mgetBuffer(`${root}:job:${id}`, `${root}:res:${id}`)
+      return words?.toString().startsWith(`${tenant} `) ? (result ?? null) : null
     })
   }
 
@@ -254,6 +255,11 @@ export class RedisScheduler implements port.Scheduler {
       }
     }
     return loads
+  }
+
+  async find(id: string): Promise<port.JobRecord | null> {
+    const found = await Promise.all(this.#roots.map((root) => this.#records(root, '', [id])))
+    return found.flat().find((record) => record !== null) ?? null
   }
 
   async jobs(cursor: string): Promise<{ cursor: string; jobs: port.JobRecord[] }> {

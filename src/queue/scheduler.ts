@@ -273,6 +273,8 @@ export interface Scheduler {
   /** Tenants with work, a page at a time; `cursor` '0' begins and ends. */
   tenants(cursor: string): Promise<{ cursor: string; tenants: string[] }>
   loads(tenants: readonly string[]): Promise<TenantLoad[]>
+  /** Whoever's it is, for operators. */
+  find(id: string): Promise<JobRecord | null>
   /** Jobs, ended ones that are still kept included, a page at a time, for operators. */
   jobs(cursor: string): Promise<{ cursor: string; jobs: JobRecord[] }>
   /** Poisoned jobs, newest first. */

@@ -586,6 +586,11 @@ export class Shard {
     return job ? this.#record(job) : null
   }
 
+  find(id: string): port.JobRecord | null {
+    const entry = this.#entries.get(id)
+    return entry?.kind === 'jobs' ? this.#record(entry) : null
+  }
+
   result(tenant: string, id: string): Buffer | null {
     return this.#job(tenant, id) ? this.#blobs.get('result', id) : null
   }

@@ -19,16 +19,20 @@ export async function censusOf(store: RedisStore, nowAt: number): Promise<Census
     }
     const tenants: Census['tenants'] = {}
     for (const name of of('t')) {
-      const state = await redis.hgetall(`${root}:t:${name}`)
-      if (state.idleAt !== '' && nowAt - Number(state.idleAt) >= 600_000) continue
-      const [, hard, , , paused] = state.limits!.split(' ')
+      const words = (await redis.get(`${root}:t:${name}`))!.split(' ')
+      const [, hard, , , paused, vt, , , , , , idleAt] = words
+      if (idleAt !== '-' && nowAt - Number(idleAt) >= 600_000) continue
       tenants[name] = {
-        vtUs: Number(state.vt),
+        vtUs: Number(vt),
         hard: Number(hard),
         paused: paused === '1',
         running: (await redis.smembers(`${root}:run:${name}`)).sort(),
         waiting: Object.keys(await scored(redis, `${root}:wait:${name}`)),
-        lanes: state.lanes!.split(' ').filter(Boolean).sort(),
+        lanes: words
+          .slice(13)
+          .filter((word) => word.includes('/'))
+          .map((lane) => lane.split('/')[0]!)
+          .sort(),
       }
     }
     const busy: Census['busy'] = {}
