@@ -1,4 +1,4 @@
--- WITH ground tenant place entry move wish choose job back dispatch serve door
+-- WITH ground tenant place wait entry move run wish choose job dispatch serve door
 -- A waiting request asks for a slot: at once where there is room and nobody stands before it, else a place in the line.
 -- Atomic, O(log of the shard's work). A refusal changes nothing.
 --
@@ -14,7 +14,7 @@ local t, wish = load(ARGV[9], ARGV[7]), read_wish(14, false)
 local tier, busy = tier_of(t), wish.upstreams[1].busy
 local function some(...) return call('EXISTS', ...) > 0 end
 
-local goes = tier ~= '' and busy < width and not (' ' .. table.concat(t.lanes, ' ') .. ' '):find(' ' .. u .. ' ', 1, true)
+local goes = tier ~= '-' and busy < width and not lane_of(t, u)
 if goes then
   local jobs = some(P .. 'ready:' .. u .. ':jobs')
   goes = not some(P .. 'ready:' .. u .. ':slots') and not (jobs and busy + 1 >= width)

@@ -1,4 +1,4 @@
--- WITH ground tenant place entry move wish choose job back dispatch serve
+-- WITH ground tenant place wait entry move run wish choose job ends dispatch serve record_of
 -- Ends a job that has not ended: a queued one never runs, a running one's process is told to stop, and what it brings
 -- home is refused. Its slot is free when that process says so, or when its lease ends. Atomic, as release.lua.
 --
@@ -10,7 +10,7 @@
 
 local e, cancelled = load_job(ARGV[4]), 0
 if not e or e.tenant ~= ARGV[3] then return { 0, false } end
-if e.finishedAt == '' then
+if e.finishedAt == '-' then
   local t = load(e.tenant)
   cancelled = 1
   if e.leased == '1' then push(e.process, 'stop ' .. e.id) else unline(t, e) end
@@ -19,4 +19,4 @@ if e.finishedAt == '' then
   save(t)
 end
 serve(read_wish(5, false))
-return { cancelled, record(e.id) }
+return { cancelled, record(e) }

@@ -19,16 +19,20 @@ local function best_of(wish, wantsJobs)
   end
 end
 
--- The tenant's next for an upstream: its id and kind. Classes in the order of its turn, then by number.
+-- The tenant's next for an upstream: its id and kind, and whether it is the last of its class. Classes in the order of its turn, then by number.
 local function next_of(t, u, kinds)
-  local preferred = TURNS[t.turn + 1]
+  local lane, preferred = lane_of(t, u), TURNS[t.turn + 1]
   for _, class in ipairs({ preferred, 0, 1, 2 }) do
-    local id, kind, number
+    local id, kind, number, isLast
     for _, one in ipairs(kinds) do
-      local key = P .. 'line:' .. t.name .. ':' .. u .. ':' .. one
-      local hit = call('ZRANGEBYSCORE', key, class * ROOM, (class + 1) * ROOM - 1, 'WITHSCORES', 'LIMIT', 0, 1)
-      if hit[1] and (not number or tonumber(hit[2]) < number) then id, kind, number = hit[1], one, tonumber(hit[2]) end
+      if lane[one]:byte(class + 1) == 49 then -- '1'
+        local key, from = P .. 'line:' .. t.name .. ':' .. u .. ':' .. one, class * ROOM
+        local hit = call('ZRANGEBYSCORE', key, from, from + ROOM - 1, 'WITHSCORES', 'LIMIT', 0, 2)
+        if not number or tonumber(hit[2]) < number then
+          id, kind, number, isLast = hit[1], one, tonumber(hit[2]), not hit[3]
+        end
+      end
     end
-    if id then return id, kind end
+    if id then return id, kind, isLast end
   end
 end

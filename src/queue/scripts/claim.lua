@@ -1,4 +1,4 @@
--- WITH ground tenant place entry move wish choose job back dispatch serve
+-- WITH ground tenant place wait entry move run wish choose job dispatch serve
 -- A worker comes for jobs: its wish is served, waiting requests that stand before them are granted on the way.
 -- Atomic, O(jobs claimed · log of the shard's work), at most a hundred steps.
 --

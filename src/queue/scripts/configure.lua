@@ -1,4 +1,4 @@
--- WITH ground tenant place entry move wish choose job back dispatch serve
+-- WITH ground tenant place wait entry move run wish choose job dispatch serve
 -- Changed limits hold for what is there already: running work finishes, waiting work starts at once where it now may.
 -- Atomic, at most a hundred steps of O(log of the shard's work).
 --

@@ -15,8 +15,8 @@ for i = 3, #ARGV, 2 do
     local slot = load_slot(id)
     if slot then state = slot.runs == '1' and 'granted' or 'waiting' end
   else
-    local job = call('HMGET', P .. 'job:' .. id, 'fence', 'leased', 'status')
-    if job[1] == fence and job[2] == '1' and job[3] == 'running' then state = 'held' end
+    local job = load_job(id)
+    if job and job.fence == fence and job.leased == '1' and job.status == 'running' then state = 'held' end
   end
   if state ~= 'lost' then call('ZADD', P .. 'due', now + LEASE, id) end
   states[#states + 1] = state

@@ -1,4 +1,4 @@
--- WITH ground tenant place entry move wish choose job back dispatch serve
+-- WITH ground tenant place wait entry move run wish choose job ends dispatch serve
 -- Ends a job's attempt, if its lease is still this one's, and claims what comes next: one call per job.
 -- Atomic, O(log of the shard's work) and at most a hundred steps.
 --
@@ -15,16 +15,13 @@ if e and e.fence == ARGV[4] and e.leased == '1' then
   local t = load(e.tenant)
   stop(t, e, served >= 0 and served or nil)
   kept = e.status == 'running' and 1 or 0
-  if kept == 0 then
-    write(e, 'leased', '-', 'runs', '-')
-    rest(e)
+  if kept == 0 then rest(e)
   elseif how == 'retry' then delay(t, e, tonumber(ARGV[7]))
   elseif how == 'back' then
     e.attempt = e.attempt - 1
     back(t, e, ARGV[7] == '1')
   else
-    if ARGV[9] ~= '' then call('SET', P .. 'res:' .. e.id, ARGV[9]) end
-    finish_job(e, how, ARGV[8])
+    finish_job(e, how, ARGV[8], ARGV[9])
   end
   place(t)
   save(t)

@@ -1,4 +1,4 @@
--- WITH ground tenant place entry move wish choose job back dispatch serve
+-- WITH ground tenant place wait entry move run wish choose job dispatch serve
 -- A job rides on somebody else's query: it keeps its lease, and others may have its slot. Atomic, as finish.lua.
 --
 -- KEYS[1] root
@@ -12,7 +12,8 @@ if e and e.fence == ARGV[4] and e.leased == '1' and e.status == 'running' then
   local t = load(e.tenant)
   kept = 1
   stop(t, e, nil)
-  write(e, 'leased', '1', 'runs', '-')
+  e.leased = '1'
+  keep(e)
   call('ZADD', P .. 'due', now + LEASE, e.id)
   place(t)
   save(t)

@@ -9,7 +9,8 @@
 
 local function since(id)
   local slot = load_slot(id)
-  return tonumber(slot and slot.askedAt or call('HGET', P .. 'job:' .. id, 'submittedAt'))
+  local at = slot and slot.askedAt or (load_job(id) or {}).submittedAt
+  return at and tonumber(at)
 end
 
 local loads = {}
@@ -22,7 +23,8 @@ for i = 3, #ARGV do
     local at = id and since(id)
     if at and (oldestAt < 0 or at < oldestAt) then oldestAt = at end
   end
-  local limits = call('HGET', P .. 't:' .. ARGV[i], 'limits') or '0'
-  loads[#loads + 1] = { call('SCARD', P .. 'run:' .. ARGV[i]), counts[1], counts[2], counts[3], oldestAt, limits:sub(-1) }
+  local core = call('GET', P .. 't:' .. ARGV[i])
+  local paused = core and core:match('%S+ %S+ %S+ %S+ (%S+)') or '0'
+  loads[#loads + 1] = { call('SCARD', P .. 'run:' .. ARGV[i]), counts[1], counts[2], counts[3], oldestAt, paused }
 end
 return loads

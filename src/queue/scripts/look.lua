@@ -1,4 +1,4 @@
--- WITH ground tenant serve
+-- WITH ground tenant place wait entry record_of
 -- Tells of jobs, those of this tenant (any, where it is ''), with their place in the line. Atomic, O(ids), at most a hundred.
 --
 -- KEYS[1] root
@@ -9,7 +9,7 @@
 
 local records = {}
 for i = 4, #ARGV do
-  local isTheirs = ARGV[3] == '' or call('HGET', P .. 'job:' .. ARGV[i], 'tenant') == ARGV[3]
-  records[#records + 1] = isTheirs and record(ARGV[i])
+  local e = load_job(ARGV[i])
+  records[#records + 1] = e and (ARGV[3] == '' or e.tenant == ARGV[3]) and record(e) or false
 end
 return records

@@ -2,47 +2,36 @@
 
 local function key_of(e) return P .. 'line:' .. e.tenant .. ':' .. e.upstream .. ':' .. e.kind end
 
+-- Whether there is work of this class: a digit of the lane's kind.
+local function note(lane, kind, class, digit)
+  lane['was_' .. kind] = lane['was_' .. kind] or (lane[kind] ~= '000' and '1' or '0')
+  lane[kind] = lane[kind]:sub(1, class) .. digit .. lane[kind]:sub(class + 2)
+end
+
 -- A tenant that had nothing in line starts at the shard's clock: nobody saves up credit.
 local function line(t, e)
   if #t.lanes == 0 then t.vt = max(t.vt, clock()) end
-  local known = false
-  for _, u in ipairs(t.lanes) do known = known or u == e.upstream end
-  if not known then t.lanes[#t.lanes + 1] = e.upstream end
+  local lane = lane_of(t, e.upstream)
+  if not lane then
+    lane = { u = e.upstream, jobs = '000', slots = '000' }
+    t.lanes[#t.lanes + 1] = lane
+  end
+  note(lane, e.kind, e.class, '1')
   local score = e.class * ROOM + e.number
   call('ZADD', key_of(e), score, e.id)
   call('ZADD', P .. 'wait:' .. t.name, score, e.id)
+  t.depth = t.depth and t.depth + 1
   e.lined, e.linedAt = '1', now
 end
 
-local function unline(t, e)
-  if e.lined == '1' then call('ZREM', key_of(e), e.id) end
-  call('ZREM', P .. 'wait:' .. t.name, e.id)
-  e.lined = '-'
-end
-
-local function start(t, e)
-  e.charged = charge(estimate(t, e.route), t.weight)
-  t.vt, t.turn, t.running = t.vt + e.charged, (t.turn + 1) % #TURNS, t.running + 1
-  if t.more == '1' then t.gap = mean(t.gap, now - t.startedAt) end
-  t.startedAt, t.more, e.runs = now, depth(t) > 0 and '1' or '', '1'
-  call('SADD', P .. 'run:' .. t.name, e.id)
-  call('SADD', P .. 'busy:' .. e.upstream, e.id)
-  call('ZADD', P .. 'due', now + LEASE, e.id)
-end
-
--- `served` in ms; nil: nothing was asked of the upstream.
-local function stop(t, e, served)
-  e.leased = '-'
-  call('ZREM', P .. 'due', e.id)
-  if e.runs ~= '1' then return end
-  e.runs, t.running = '-', t.running - 1
-  call('SREM', P .. 'run:' .. t.name, e.id)
-  call('SREM', P .. 'busy:' .. e.upstream, e.id)
-  local clockUs, actual = clock(), served and charge(served, t.weight) or 0
-  t.vt = min(max(t.vt + actual - e.charged, clockUs), clockUs + MAX_DEBT)
-  if served then
-    local field = 'e:' .. e.route
-    t[field] = mean(tonumber(t[field]), served)
-    t.extra[field] = t[field]
+-- `isLast`: whether it is the last of its class there; nil where that is not known.
+local function unline(t, e, isLast)
+  if e.lined == '1' then
+    call('ZREM', key_of(e), e.id)
+    local from = e.class * ROOM
+    if isLast == nil then isLast = call('ZCOUNT', key_of(e), from, from + ROOM - 1) == 0 end
+    if isLast then note(lane_of(t, e.upstream), e.kind, e.class, '0') end
   end
+  t.depth = depth(t) - call('ZREM', P .. 'wait:' .. t.name, e.id)
+  e.lined = '-'
 end

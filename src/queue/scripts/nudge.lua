@@ -1,4 +1,4 @@
--- WITH ground tenant place entry move wish choose job back dispatch serve
+-- WITH ground tenant place wait entry move run wish choose job dispatch serve
 -- Grants waiting requests what room there is: the worker that room was held for has not come.
 -- Atomic, at most a hundred steps of O(log of the shard's work).
 --

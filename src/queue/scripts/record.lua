@@ -1,4 +1,4 @@
--- WITH ground tenant place entry move wish job serve
+-- WITH ground tenant place wait entry move job ends record_of
 -- A job that is over as it is submitted: a cached answer is its result. Atomic, O(log of the caller's jobs).
 --
 -- KEYS[1] root
@@ -15,7 +15,6 @@ if known then
 end
 
 local e = new_job(id, 0)
-call('SET', P .. 'res:' .. id, ARGV[21])
-write(e, 'startedAt', now)
-finish_job(e, 'succeeded', '')
-return { 'recorded', record(id) }
+e.startedAt, e.revision = now, 0
+finish_job(e, 'succeeded', '', ARGV[21])
+return { 'recorded', record(e) }

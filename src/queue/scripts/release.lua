@@ -1,4 +1,4 @@
--- WITH ground tenant place entry move wish choose job back dispatch serve
+-- WITH ground tenant place wait entry move run wish choose job gone dispatch serve
 -- A request gives back its slot, or its place in the line; what comes next is granted and claimed.
 -- Atomic, O(log of the shard's work) and at most a hundred steps.
 --

@@ -1,4 +1,4 @@
--- WITH ground tenant place entry move wish job back serve
+-- WITH ground tenant place wait entry move wish job ends record_of
 -- A job that failed or expired, once more, by an operator's hand: where its payload was kept. Atomic, O(log of the line).
 --
 -- KEYS[1] root
@@ -10,15 +10,15 @@
 local e = load_job(ARGV[4])
 if not e or e.tenant ~= ARGV[3] then return { 0, false } end
 local hasEnded = (e.status == 'failed' or e.status == 'expired') and e.leased ~= '1'
-if not hasEnded or call('EXISTS', P .. 'pay:' .. e.id) == 0 then return { 0, record(e.id) } end
+if not hasEnded or call('EXISTS', P .. 'pay:' .. e.id) == 0 then return { 0, record(e) } end
 
 local t = load(e.tenant)
 call('ZREM', P .. 'dead', e.id)
 call('DEL', P .. 'res:' .. e.id)
-write(e, 'error', '', 'finishedAt', '', 'startedAt', '', 'queueMs', ARGV[5], 'lost', 0, 'attempt', 0)
-for _, key in ipairs({ 'job:', 'pay:' }) do call('PERSIST', P .. key .. e.id) end
+e.error, e.finishedAt, e.startedAt, e.queueMs, e.lost, e.attempt = '', '-', '-', ARGV[5], 0, 0
+call('PERSIST', P .. 'pay:' .. e.id)
 back(t, e, true)
 place(t)
 save(t)
 mark(e.upstream, tonumber(ARGV[6]))
-return { 1, record(e.id) }
+return { 1, record(e, t) }

@@ -1,4 +1,4 @@
--- WITH ground tenant place entry move wish job serve door
+-- WITH ground tenant place wait entry move wish job door
 -- Takes a job in: idempotency, depth and rate at the door, then its record, its place in the line, its mark.
 -- Atomic, O(log of the tenant's and the shard's work). A refusal changes nothing.
 --
@@ -6,7 +6,7 @@
 -- ARGV[1..6] as ground, job and door say  [7] limits  [8] id  [9] tenant  [10] upstream  [11] route  [12] class 0-2
 --          [13] width  [14] principal's digest  [15] keeps payload '1'|'-'  [16] queueMs  [17] keepMs
 --          [18] idempotency key's digest or ''  [19] fingerprint  [20] payload
--- RETURNS  {'queued', rate or {}, over 0|1, record} | {'repeat'|'mismatch', id} | {'full', depth, waitMs} | {'limited', rate}
+-- RETURNS  {'queued', rate or {}, over 0|1, position, waitMs, nowAt} | {'repeat'|'mismatch', id} | {'full', depth, waitMs} | {'limited', rate}
 -- EXPIRES  nothing while the job lives; tick.lua forgets it after its end
 -- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
 
@@ -25,9 +25,10 @@ if refused then return refused end
 t.number = t.number + 1
 local e = new_job(id, t.number)
 line(t, e)
-write(e, 'lined', '1', 'linedAt', now, 'revision', 1)
+keep(e)
 call('ZADD', P .. 'due', e.deadlineAt, id)
 place(t)
 save(t)
 mark(u, tonumber(ARGV[13]))
-return { 'queued', rate, isFull and 1 or 0, record(id) }
+local position = call('ZRANK', P .. 'wait:' .. name, id) + 1
+return { 'queued', rate, isFull and 1 or 0, position, wait_ms(t, position, route), now }

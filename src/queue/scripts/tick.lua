@@ -1,4 +1,4 @@
--- WITH ground tenant place entry move wish choose job back dispatch serve
+-- WITH ground tenant place wait entry move run wish choose job ends gone dispatch serve
 -- Looks at up to a hundred of what is due: leases that ran out, places in the line that did, retries whose time has
 -- come, records past their keeping. Any process may; nobody leads. Atomic, O(due · log of the shard's work).
 --
@@ -13,13 +13,9 @@ local function tell(e) ended[#ended + 1] = { e.id, e.tenant, e.status, e.class }
 
 local function lose(t, e)
   stop(t, e, nil)
-  if e.status ~= 'running' then
-    write(e, 'leased', '-', 'runs', '-')
-    return rest(e)
-  end
+  if e.status ~= 'running' then return rest(e) end
   lost, e.lost = lost + 1, e.lost + 1
   if e.lost < MAX_LOST then return back(t, e, true) end
-  write(e, 'lost', e.lost)
   finish_job(e, 'failed', POISONED)
   tell(e)
 end
@@ -29,13 +25,13 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, S
   local e = not slot and load_job(id)
   if slot then remove_slot(load(slot.tenant), slot, nil)
   elseif not e then call('ZREM', P .. 'due', id) -- its record is gone by itself
-  elseif e.finishedAt ~= '' and e.leased ~= '1' then forgotten[#forgotten + 1] = { id, e.tenant, forget(e) }
+  elseif e.finishedAt ~= '-' and e.leased ~= '1' then forgotten[#forgotten + 1] = { id, e.tenant, forget(e) }
   else
     local t = load(e.tenant)
     if e.leased == '1' then lose(t, e)
     elseif e.lined ~= '1' and now < tonumber(e.deadlineAt) then
       line(t, e)
-      write(e, 'lined', '1', 'linedAt', now)
+      keep(e)
       call('ZADD', P .. 'due', e.deadlineAt, id)
     else
       unline(t, e)

@@ -1,4 +1,4 @@
--- WITH ground
+-- WITH ground entry
 -- From now on this process hears of the job's changes. Atomic, O(processes that watch it).
 --
 -- KEYS[1] root
@@ -7,10 +7,9 @@
 -- EXPIRES  with the job
 -- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
 
-local key = P .. 'job:' .. ARGV[4]
-local known = call('HMGET', key, 'tenant', 'watchers')
-if known[1] ~= ARGV[3] then return 0 end
-if not (' ' .. known[2] .. ' '):find(' ' .. ARGV[5] .. ' ', 1, true) then
-  call('HSET', key, 'watchers', known[2] .. ' ' .. ARGV[5])
-end
+local e = load_job(ARGV[4])
+if not e or e.tenant ~= ARGV[3] then return 0 end
+if (',' .. e.watchers .. ','):find(',' .. ARGV[5] .. ',', 1, true) or e.finishedAt ~= '-' then return 1 end
+e.watchers = e.watchers == '-' and ARGV[5] or e.watchers .. ',' .. ARGV[5]
+keep(e)
 return 1

@@ -7,8 +7,7 @@ local function read_wish(at, comes)
     local u = { name = ARGV[i], width = tonumber(ARGV[i + 1]), left = tonumber(ARGV[i + 2]), avoid = {}, avoided = 0 }
     for tenant in ARGV[i + 3]:gmatch('%S+') do u.avoid[tenant], u.avoided = true, u.avoided + 1 end
     u.allow, u.served, u.busy = u.left, 0, call('SCARD', P .. 'busy:' .. u.name)
-    -- The mark is gone: a worker took it and is on its way.
-    u.mayCome = not comes and call('EXISTS', P .. 'mark:' .. u.name) == 0
+    u.comes = comes
     wish.upstreams[#wish.upstreams + 1] = u
   end
   return wish
@@ -22,7 +21,7 @@ local function first(tier, u, kind, avoid, avoided)
 end
 
 -- Says that jobs of this upstream may be claimed, where that is so; wakes one worker.
-local function mark(u, width)
-  if call('EXISTS', P .. 'ready:' .. u .. ':jobs', P .. 'over:' .. u .. ':jobs') == 0 then return end
-  if call('SCARD', P .. 'busy:' .. u) < width then call('ZADD', P .. 'mark:' .. u, 0, '1') end
+local function mark(u, width, busy)
+  if (busy or call('SCARD', P .. 'busy:' .. u)) >= width then return end
+  if call('EXISTS', P .. 'ready:' .. u .. ':jobs', P .. 'over:' .. u .. ':jobs') > 0 then call('ZADD', P .. 'mark:' .. u, 0, '1') end
 end

@@ -1,0 +1,20 @@
+-- What leaves the scheduler's memory.
+
+-- Answers a job's result, so that what it names elsewhere can be dropped; '' where there is none.
+local function forget(e)
+  local result = call('GET', P .. 'res:' .. e.id) or ''
+  call('DEL', P .. 'job:' .. e.id, P .. 'pay:' .. e.id, P .. 'res:' .. e.id)
+  call('ZREM', P .. 'list:' .. e.tenant .. ':' .. e.principal, e.id)
+  call('ZREM', P .. 'due', e.id)
+  call('ZREM', P .. 'dead', e.id)
+  if e.idem ~= '-' then call('DEL', P .. 'idem:' .. e.tenant .. ':' .. e.idem) end
+  return result
+end
+
+local function remove_slot(t, e, served)
+  if e.runs == '1' then stop(t, e, served) else unline(t, e) end
+  call('ZREM', P .. 'due', e.id)
+  call('HDEL', P .. 'slots', e.id)
+  place(t)
+  save(t)
+end
