@@ -18,6 +18,14 @@ const QUERY = JSON.stringify({
   slowMs: 800,
 })
 
+/** A report that takes its time; the cache has no answer to it yet. */
+const REPORT = JSON.stringify({
+  dataset: 'sales',
+  dimensions: ['region', 'product'],
+  measures: [{ op: 'sum', field: 'amount' }],
+  slowMs: 2_000,
+})
+
 async function main(): Promise<void> {
   const sample = await startSampleApi()
   process.env.SAMPLE_PORT = new URL(sample.url).port // the config's upstream
@@ -28,7 +36,7 @@ async function main(): Promise<void> {
     throw error
   })
   const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
-  process.stdout.write(greeting(gateway, sample, tokens))
+  process.stdout.write(greeting({ url: gateway.url!, adminUrl: gateway.adminUrl }, sample, tokens))
   await stopped
   process.once('SIGINT', () => process.exit(130)) // a second Ctrl-C does not wait
   process.stdout.write('\nDraining …\n')
@@ -72,7 +80,11 @@ ${curl(gateway.url, first.token)}
 
 ${curl(gateway.url, first.token)}
 
-3. The same question as ${other.tenant}: a miss of its own, and other rows:
+3. A submission: a slow query becomes a job (202), is waited for, and its result fetched:
+
+${submission(gateway.url, first.token)}
+
+4. The question of 1 as ${other.tenant}: a miss of its own, and other rows:
 
 ${curl(gateway.url, other.token)}
 
@@ -81,6 +93,10 @@ ${curl(gateway.url, other.token)}
 
 const curl = (url: string, token: string): string =>
   `curl -si ${url}/api/query -H 'Authorization: Bearer ${token}' -H 'Content-Type: application/json' -d '${QUERY}' -w 'took %{time_total} s\\n' | grep -iE '^(HTTP|cache-status|[{]|took)'`
+
+/** One line that submits a job, follows it and shows what it brought. */
+const submission = (url: string, token: string): string =>
+  `A='Authorization: Bearer ${token}'; JOB=$(curl -s ${url}/api/query -H "$A" -H 'Content-Type: application/json' -H 'Prefer: respond-async' -d '${REPORT}' | tee /dev/stderr | sed -E 's/.*"self":"([^"]+)".*/\\1/'); echo; curl -s "${url}$JOB" -H "$A" -H 'Prefer: wait=20'; curl -si "${url}$JOB/result" -H "$A"; echo`
 
 /** What went wrong, in words that say what to do. */
 function explained(error: unknown): string {

@@ -71,4 +71,4 @@ export class Cors {
 
 /** What a page's script may read of our answers. */
 const EXPOSED =
-  'Age, Cache-Status, Content-Length, ETag, Location, RateLimit, RateLimit-Policy, Retry-After, Server-Timing, X-Request-Id'
+  'Age, Cache-Status, Content-Length, Content-Location, ETag, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, Server-Timing, X-Request-Id'

@@ -131,6 +131,7 @@ class Post {
 
   close(): void {
     this.#closed = true
+    for (const { wake } of this.#waiters) wake()
     this.#redis?.disconnect()
   }
 }

@@ -202,8 +202,11 @@ export class RedisScheduler implements port.Scheduler {
   }
 
   dropResult(tenant: string, id: string): Promise<Buffer | null> {
-    const key = `${this.#store.keys.of(tenant, 'q')}:res:${id}`
-    return this.#store.run('queue.drop', (redis) => redis.getdelBuffer(key))
+    const root = this.#store.keys.of(tenant, 'q')
+    return this.#store.run('queue.drop', async (redis) => {
+      const words = await redis.get(`${root}:job:${id}`)
+      return words?.startsWith(`${tenant} `) ? redis.getdelBuffer(`${root}:res:${id}`) : null
+    })
   }
 
   async list({ tenant, principal, status, limit, after }: port.JobQuery): Promise<port.JobRecord[]> {
@@ -284,9 +287,11 @@ export class RedisScheduler implements port.Scheduler {
   async dead(limit: number): Promise<port.JobRecord[]> {
     const found: port.JobRecord[] = []
     for (const root of this.#roots) {
-      const most = Math.min(limit, MAX_STEPS)
-      const ids = await this.#store.run('queue.dead', (redis) => redis.zrevrange(`${root}:dead`, 0, most - 1))
-      found.push(...(await this.#records(root, '', ids)).filter((record) => record !== null))
+      const ids = await this.#store.run('queue.dead', (redis) => redis.zrevrange(`${root}:dead`, 0, limit - 1))
+      for (let from = 0; from < ids.length; from += MAX_STEPS) {
+        const records = await this.#records(root, '', ids.slice(from, from + MAX_STEPS))
+        found.push(...records.filter((record) => record !== null))
+      }
     }
     return found.sort((a, b) => b.finishedAt! - a.finishedAt!).slice(0, limit)
   }

@@ -11,6 +11,7 @@ import { CLASSES } from './policy.ts'
 import { RedisScheduler } from './scheduler.redis.ts'
 import type * as port from './scheduler.ts'
 import { Shard } from './shard.ts'
+import { JOB_MOVES, type Move } from './states.ts'
 import { type Census, censusOf, invariantsOf } from './twins.census.ts'
 
 const TENANTS = ['ann', 'bob', 'cid']
@@ -52,6 +53,7 @@ class Twins {
   readonly limits = new Map(TENANTS.map((name, at) => [name, limitsOf(at, 0)]))
   clockUs = 0
   #steps = 0
+  readonly #statuses = new Map<string, Move['from']>()
 
   constructor(store: RedisStore) {
     this.store = store
@@ -81,13 +83,36 @@ class Twins {
     const [model, real] = [this.shard.census(), await censusOf(this.store, this.nowAt)]
     assert.deepEqual(real, model satisfies Census)
     invariantsOf(model)
+    this.#checkMoves()
     assert.ok(model.clockUs >= this.clockUs, 'virtual time goes back')
     this.clockUs = model.clockUs
+  }
+
+  /** Every job moves only along the table of moves, and takes no step that is not on it. */
+  #checkMoves(): void {
+    for (const { id, tenant } of this.jobs) {
+      const status = this.shard.look(tenant, id)?.status ?? 'forgotten'
+      const before = this.#statuses.get(id) ?? 'new'
+      assert.ok(reachable(before, status), `${id} moved from ${before} to ${status}`)
+      if (status !== 'forgotten') this.#statuses.set(id, status)
+      else this.#statuses.delete(id)
+    }
   }
 
   note(given: port.Given): void {
     this.claimed.push(...given.claimed)
   }
+}
+
+/** Along any number of moves, for the jobs are not looked at after every step. */
+function reachable(from: Move['from'], to: Move['to'], seen = new Set<string>()): boolean {
+  if (from === to || (from === 'new' && to === 'forgotten')) return true
+  if (seen.has(from)) return false
+  seen.add(from)
+  return (
+    JOB_MOVES.some((move) => move.from === from && move.to !== 'forgotten' && reachable(move.to, to, seen)) ||
+    JOB_MOVES.some((move) => move.from === from && move.to === to)
+  )
 }
 
 /** The newest number of a bucket is the model's own business. */

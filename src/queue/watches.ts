@@ -35,8 +35,13 @@ export class Watches {
       const watching = this.#watched.get(id) ?? new Set()
       this.#watched.set(id, watching.add(wake))
     }
-    await this.#scheduler.watch(tenant, id, this.#process)
-    return watch
+    try {
+      await this.#scheduler.watch(tenant, id, this.#process)
+      return watch
+    } catch (error) {
+      watch[Symbol.dispose]()
+      throw error
+    }
   }
 
   #close(id: string, wake: () => void): void {

@@ -28,6 +28,16 @@ export interface BreakerOptions {
   maxResetTimeoutMs: number
 }
 
+/** Every move of a breaker, and what makes it. docs/states.md is drawn from this table. */
+export const BREAKER_MOVES: readonly { from: BreakerName; to: BreakerName; by: string }[] = [
+  { from: 'closed', to: 'open', by: 'enough requests, enough failures among them, and of several tenants' },
+  { from: 'open', to: 'half-open', by: 'the rest is over and somebody asks' },
+  { from: 'half-open', to: 'closed', by: 'a probe succeeds; from here on it is given more to do step by step' },
+  { from: 'half-open', to: 'open', by: 'the last probe in flight fails; the rest doubles' },
+  { from: 'open', to: 'closed', by: "an operator's hand" },
+  { from: 'closed', to: 'open', by: "an operator's hand" },
+]
+
 /** `unknown`: says nothing about the upstream's health (the client left, or the tenant's own limit passed). */
 export type Verdict = 'ok' | 'sick' | 'unknown'
 
