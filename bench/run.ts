@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: the figures of CONTRACT section 9, both sides of each in one run, as ratios.
  *
- *   node bench/run.ts [near] [far] [proxy] [storm] [killed] [dashboard] [memory]
+ *   node bench/run.ts [near] [far] [proxy] [storm] [killed] [dashboard] [memory] [queue] [queue-memory]
  *     --rounds 3  --seconds 5  --entries 100000  --no-install  --no-write
  *
  * Without names, all rows. Results go to bench/results.json and bench/results.md, and the missed goals are named last.
@@ -16,6 +16,8 @@ import { killed } from './rows/killed.ts'
 import { memory } from './rows/memory.ts'
 import { near } from './rows/near.ts'
 import { proxy } from './rows/proxy.ts'
+import { queue } from './rows/queue.ts'
+import { queueMemory } from './rows/queue-memory.ts'
 import { storm } from './rows/storm.ts'
 
 const ROWS: Record<string, (options: RunOptions) => Promise<Row>> = {
@@ -26,6 +28,8 @@ const ROWS: Record<string, (options: RunOptions) => Promise<Row>> = {
   killed,
   dashboard,
   memory,
+  queue,
+  'queue-memory': queueMemory,
 }
 
 const { values, positionals } = parseArgs({

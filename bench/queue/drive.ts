@@ -27,10 +27,9 @@ export async function workRate(side: QueueSide, count: number): Promise<number> 
   return count / ((performance.now() - startedAt) / 1_000)
 }
 
-/** From the adding to the end as it is told, ms, at a steady rate: p50 and p99. The side's workers run already. */
+/** From the adding to the end as it is told, ms, at a steady rate. Starts the side's workers. */
 export async function latency(
   side: QueueSide,
-  heard: (hear: (payload: Buffer) => void) => void,
   perSecond: number,
   seconds: number,
 ): Promise<{ p50: number; p99: number }> {
@@ -38,21 +37,19 @@ export async function latency(
   const tookMs: number[] = []
   const all = Promise.withResolvers<void>()
   const count = perSecond * seconds
-  heard((payload) => {
+  await side.work((payload) => {
     const key = payload.toString('latin1')
-    const at = startedAt.get(key)
-    if (at === undefined) return
+    tookMs.push(performance.now() - startedAt.get(key)!)
     startedAt.delete(key)
-    tookMs.push(performance.now() - at)
     if (tookMs.length === count) all.resolve()
   })
   const beganAt = performance.now()
   for (let n = 0; n < count; ) {
-    const dueCount = Math.min(count, Math.floor(((performance.now() - beganAt) / 1_000) * perSecond) + 1)
-    for (; n < dueCount; n++) {
+    const due = Math.min(count, Math.floor(((performance.now() - beganAt) / 1_000) * perSecond) + 1)
+    for (; n < due; n++) {
       const key = `${side.name} ${n}`
       startedAt.set(key, performance.now())
-      side.add(Buffer.from(key)).catch((error) => all.reject(error))
+      side.add(Buffer.from(key)).catch(all.reject)
     }
     await new Promise((resolve) => setTimeout(resolve, 1))
   }

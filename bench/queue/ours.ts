@@ -6,11 +6,17 @@ import { Pool } from '../../src/workers/pool.ts'
 import type { QueueSide } from './side.ts'
 
 const LIMITS: TenantLimits = { weight: 1, hard: 1_000, soft: 1_000, maxQueue: 1_000_000, paused: false }
+const RESULT = Buffer.from('{"ok":true}')
 const OPEN: Door = { rate: null, shadow: { rate: false, queue: false } }
 const UPSTREAM = { name: 'main', width: 1_000_000, allow: 1_000_000, avoid: [] }
 
 /** Our scheduler and pool as the gateway has them, without the gateway: a job is a payload, its work a function. */
-export async function openOurs(url: string, concurrency: number, tenants = 100): Promise<QueueSide> {
+export async function openOurs(
+  url: string,
+  concurrency: number,
+  tenants = 100,
+  resultOf: (n: number) => Buffer = () => RESULT,
+): Promise<QueueSide> {
   const store = new RedisStore({ url, keyPrefix: 'bench:', commandTimeoutMs: 10_000 })
   await store.firstContact(5_000)
   const scheduler = new RedisScheduler({ store })
@@ -38,9 +44,9 @@ export async function openOurs(url: string, concurrency: number, tenants = 100):
     },
     async work(done) {
       pool = new Pool({
-        ...{ scheduler, clock: systemClock, process: store.process, concurrency: () => concurrency, wish },
+        ...{ scheduler, clock: systemClock, concurrency: () => concurrency, wish },
         run: async ({ claimed }) => ({
-          ending: { how: 'succeeded', result: RESULT },
+          ending: { how: 'succeeded', result: resultOf(Number(claimed.id.slice(4))) },
           servedMs: 1,
           settled: () => done(claimed.payload),
         }),
@@ -56,5 +62,3 @@ export async function openOurs(url: string, concurrency: number, tenants = 100):
     },
   }
 }
-
-const RESULT = Buffer.from('{"ok":true}')
