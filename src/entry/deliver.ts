@@ -169,9 +169,9 @@ export function ownHeaders(call: HttpCall, { cacheStatus }: Pick<Said, 'cacheSta
 }
 
 function serverTiming({ timings }: HttpCall): string {
-  const upstream = timings.upstream > 0 ? `, upstream;dur=${timings.upstream}` : ''
-  const queue = timings.queue > 0 ? `, queue;dur=${timings.queue}` : ''
-  return `auth;dur=${timings.auth}, cache;dur=${timings.cache}${queue}${upstream}`
+  const isForwarded = timings.queue + timings.upstream > 0
+  const rest = isForwarded ? `, queue;dur=${timings.queue}, upstream;dur=${timings.upstream}` : ''
+  return `auth;dur=${timings.auth}, cache;dur=${timings.cache}${rest}`
 }
 
 /** An upstream's headers without those that are ours alone to say. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Refusal } from '../kernel/errors.ts'
 import type { Delivery } from '../request/delivery.ts'
@@ -56,6 +56,8 @@ export class DataServer {
   #draining = false
   /** Aborts as the drain begins: what is held for its own sake is answered, and streams of events end. */
   readonly #closing = new AbortController()
+  /** Resolves when no connection is left, once no new one is taken. */
+  #left: Promise<unknown> | undefined
   #drained: Promise<void> | undefined
 
   constructor(house: House, accounts: Accounts, passthrough: Passthrough, manners: Manners, options: ServerOptions) {
@@ -135,7 +137,7 @@ export class DataServer {
   /** At once for what is in memory: a hit makes no promise that it does not need. */
   #write(call: HttpCall, req: IncomingMessage, res: ServerResponse, delivery: Delivery): Ending | Promise<Ending> {
     if (delivery.kind === 'proxy') return proxyWeb(call, req, res, delivery, this.#passthrough, this.manners)
-    if (this.#draining) res.shouldKeepAlive = false // or the drain would wait for a connection that nobody uses
+    if (this.#left) res.shouldKeepAlive = false // or the drain would wait for a connection that nobody uses
     const { cors } = this.manners
     const status =
       delivery.kind === 'events'
@@ -232,6 +234,16 @@ export class DataServer {
     }
   }
 
+  /**
+   * Takes no new connections; what comes on those there are is answered, on each for the last time. For who is replaced:
+   * a connection may have been taken here whose request is still on its way, and node's own `close` would cut it off.
+   */
+  retire(): void {
+    if (!this.#server.listening) return
+    this.#left = once(this.#server, 'close')
+    NetServer.prototype.close.call(this.#server)
+  }
+
   /** Stops accepting, lets what runs finish up to the drain timeout, then cuts. A second call waits for the first. */
   drain(): Promise<void> {
     this.#drained ??= this.#drain()
@@ -241,8 +253,8 @@ export class DataServer {
   async #drain(): Promise<void> {
     this.#draining = true
     this.#closing.abort()
-    if (!this.#server.listening) return
-    const closed = once(this.#server, 'close')
+    this.retire()
+    if (!this.#left) return
     this.#server.close()
     this.#server.closeIdleConnections()
     const cut = setTimeout(() => {
@@ -250,7 +262,7 @@ export class DataServer {
       for (const socket of this.#upgraded) socket.destroy()
     }, this.#options.drainTimeoutMs)
     for (const socket of this.#upgraded) socket.end() // a WebSocket has no end of its own
-    await closed
+    await this.#left
     clearTimeout(cut)
   }
 }

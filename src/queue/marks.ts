@@ -37,7 +37,7 @@ export class Marks {
     const woken = new AbortController()
     const waiter = { upstreams, wake: () => woken.abort() }
     for (const post of this.#posts) post.enter(waiter, waitMs)
-    await this.#pause(waitMs + GRACE_MS / 2, AbortSignal.any([signal, woken.signal]))
+    await this.#pause(waitMs, AbortSignal.any([signal, woken.signal]))
     for (const post of this.#posts) post.leave(waiter)
   }
 

@@ -63,16 +63,6 @@ export class OrderedSet {
     return aside.map(({ member }) => member)
   }
 
-  /** How many come before `member`. O(n). */
-  rank(member: string): number | undefined {
-    const score = this.scoreOf(member)
-    if (score === undefined) return undefined
-    let before = 0
-    for (const [at, other] of this.#members.entries())
-      if (comesBefore(this.#scores[at]!, other, score, member)) before++
-    return before
-  }
-
   members(): IterableIterator<string> {
     return this.#members.values()
   }

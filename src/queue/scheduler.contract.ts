@@ -3,7 +3,7 @@
  * files because every sentence of the port stands here; `setup` has the words they are told in.
  */
 import assert from 'node:assert/strict'
-import { describe, test as nodeTest, type TestContext } from 'node:test'
+import { describe, type TestContext, test } from 'node:test'
 import { ManualClock } from '../kernel/clock.manual.ts'
 import { POISONED, TIMED_OUT } from './policy.ts'
 import {
@@ -38,18 +38,8 @@ const FAR_MS = 10_000 // a wait that a test would notice
 const DONE: Ending = { how: 'succeeded', result: Buffer.from('rows') }
 const STAYS = new AbortController().signal
 
-/**
- * @param open a scheduler of its own for each case, which ends with it
- * @param notYet sentences that this adapter does not keep yet, and why: they are reported, and fail nothing
- */
-export function schedulerContract(
-  name: string,
-  open: (clock: ManualClock, t: TestContext) => Promise<Opened>,
-  notYet: Readonly<Record<string, string>> = {},
-): void {
-  const test = (sentence: string, holds: (t: TestContext) => Promise<void>) =>
-    nodeTest(sentence, { timeout: 20_000, ...(notYet[sentence] && { todo: notYet[sentence] }) }, holds)
-
+/** @param open a scheduler of its own for each case, which ends with it */
+export function schedulerContract(name: string, open: (clock: ManualClock, t: TestContext) => Promise<Opened>): void {
   const setup = async (t: TestContext) => {
     const clock = new ManualClock()
     const { scheduler, process } = await open(clock, t)
@@ -542,6 +532,18 @@ export function schedulerContract(
         assert.deepEqual(await look(id), ended)
       })
 
+      test('ends as it ended, when the answer was lost and it is handed in once more', async (t) => {
+        const { submit, claimOne, finish, look } = await setup(t)
+        const id = await submit()
+        const claimed = await claimOne()
+        await finish(claimed)
+        const ended = await look(id)
+        assert.equal((await finish(claimed)).kept, true)
+        assert.deepEqual(await look(id), ended)
+        assert.equal((await finish(claimed, { how: 'failed', error: '{}', result: null })).kept, false)
+        assert.equal((await look(id))?.status, 'succeeded')
+      })
+
       test('has a fence that no earlier holder can pass', async (t) => {
         const { submit, loseLease, claimOne, finish, scheduler } = await setup(t)
         const id = await submit()
@@ -837,6 +839,12 @@ export function schedulerContract(
         assert.equal((await scheduler.retry('ann', id, QUEUE_MS, 100))?.retried, false)
         await claimOne()
         assert.equal((await scheduler.retry('ann', id, QUEUE_MS, 100))?.retried, false)
+      })
+
+      test('finds a job by its name alone, whosever it is', async (t) => {
+        const { submit, scheduler } = await setup(t)
+        const id = await submit({ tenant: 'bob' })
+        assert.deepEqual([(await scheduler.find(id))?.tenant, await scheduler.find('job_none')], ['bob', null])
       })
 
       test('drops a job that has ended, and no other', async (t) => {

@@ -1,6 +1,5 @@
 import { after, before, describe, type TestContext } from 'node:test'
 import { startRedis, type TestRedis } from '../../test/support/redis.ts'
-import type { ManualClock } from '../kernel/clock.manual.ts'
 import { RedisStore } from '../kernel/redis/store.ts'
 import { schedulerContract } from './scheduler.contract.ts'
 import { RedisScheduler } from './scheduler.redis.ts'
@@ -24,17 +23,10 @@ describe('on a real Redis', () => {
     return store
   }
 
-  const open = async (clock: ManualClock, t: TestContext) => {
+  schedulerContract('Redis', async (clock, t) => {
     const store = await connect(t)
     const scheduler = new RedisScheduler({ store, nowAt: () => clock.now() })
     t.after(() => scheduler.close())
     return { scheduler, process: store.process }
-  }
-
-  schedulerContract('Redis', open, {
-    'sees no more of them than are kept in sight: the oldest go, but are still their tenant’s':
-      'dead tells of a hundred at most',
-    'does not find the jobs of another tenant': 'dropResult does not look whose it is',
-    'is let go when the scheduler closes': 'Marks.close wakes nobody: the wait goes on to its end',
   })
 })

@@ -8,13 +8,14 @@ import { type LuaScript, luaBytesScript } from '../kernel/redis/script.ts'
 import type { RedisStore } from '../kernel/redis/store.ts'
 import { Marks } from './marks.ts'
 import { CLASSES } from './policy.ts'
+import { REPLICA_MS, Replicas } from './replicas.ts'
 import { bytes, dueAt, givenOf, number, queuedRecord, rateOfReply, recordOfReply, refusedOf, text } from './reply.ts'
 import type * as port from './scheduler.ts'
 import { MAX_STEPS } from './scheduler.ts'
 
 const NAMES = [
   ...(['submit', 'record', 'acquire', 'claim', 'nudge', 'release', 'finish', 'lend', 'extend', 'tick'] as const),
-  ...(['cancel', 'retry', 'drop', 'look', 'watch', 'configure', 'loads'] as const),
+  ...(['cancel', 'withdraw', 'retry', 'drop', 'look', 'watch', 'configure', 'loads'] as const),
 ]
 type Name = (typeof NAMES)[number]
 
@@ -23,9 +24,6 @@ const SCRIPTS = Object.fromEntries(
 ) as Record<Name, LuaScript>
 
 type Argument = string | number | Buffer
-
-/** How long a submission that must be on a replica waits for one, ms. */
-const REPLICA_MS = 1_000
 
 export type SchedulerStore = Pick<
   RedisStore,
@@ -44,12 +42,14 @@ export class RedisScheduler implements port.Scheduler {
   readonly #nowAt: () => number
   readonly #roots: readonly string[]
   readonly #marks: Marks
+  readonly #replicas: Replicas
 
   constructor({ store, nowAt = () => 0 }: RedisSchedulerOptions) {
     this.#store = store
     this.#nowAt = nowAt
     this.#roots = store.keys.everyShard('q')
     this.#marks = new Marks(store, this.#roots)
+    this.#replicas = new Replicas(store)
   }
 
   async submit(order: port.JobOrder, limits: port.TenantLimits, door: port.Door): Promise<port.Submitted> {
@@ -58,26 +58,41 @@ export class RedisScheduler implements port.Scheduler {
     const refused = refusedOf(reply)
     if (refused) return refused
     const kind = text(reply[0])
-    if (kind !== 'queued') return { kind: kind as 'repeat' | 'mismatch', id: text(reply[1]) }
+    if (kind !== 'queued') return this.#again(order, kind, text(reply[1]))
     const [position, waitMs, nowAt] = reply.slice(3).map(number) as [number, number, number]
     const record = queuedRecord(order, { position, waitMs, nowAt })
-    if (order.replicated) await this.#replicate(record)
+    if (order.replicated) await this.#replicate(order.tenant, order.id, () => this.#withdraw(order))
     return { kind, record, rate: rateOfReply(reply[1]), wouldRefuse: number(reply[2]) === 1 }
   }
 
-  /** What no replica has is not accepted: it is taken out of the line again, for a master may be lost at any time. */
-  async #replicate({ tenant, id }: port.JobRecord): Promise<void> {
-    const replicas = await this.#store.runPatiently('queue.wait', (redis) => redis.wait(1, REPLICA_MS)).catch(() => 0)
-    if (replicas > 0) return
-    await this.#run('cancel', tenant, [tenant, id, '', 0])
-    throw new StoreUnavailable('queue.replicate', new Error(`no replica had the job within ${REPLICA_MS} ms`))
+  /** What no replica has is not accepted, and is undone: a master may be lost at any time. */
+  async #replicate(tenant: string, id: string, undo: () => Promise<unknown> = async () => {}): Promise<void> {
+    try {
+      if (await this.#replicas.have(this.#store.keys.of(tenant, 'q'), id)) return
+      throw new Error(`no replica had ${id} within ${REPLICA_MS} ms`)
+    } catch (cause) {
+      await undo().catch(() => {}) // it stays, then: a repeat finds it
+      throw new StoreUnavailable('queue.replicate', cause)
+    }
+  }
+
+  #withdraw({ tenant, id }: port.JobOrder): Promise<unknown> {
+    return this.#run('withdraw', tenant, [tenant, id])
   }
 
   async record(order: port.JobOrder, result: Buffer): ReturnType<port.Scheduler['record']> {
     const reply = await this.#run('record', order.tenant, ['', 0, 0, 0, '', ...orderArgs(order), result])
     const kind = text(reply[0])
-    if (kind === 'recorded') return recordOfReply(reply[1])!
-    return { kind: kind as 'repeat' | 'mismatch', id: text(reply[1]) }
+    if (kind !== 'recorded') return this.#again(order, kind, text(reply[1]))
+    const record = recordOfReply(reply[1])!
+    if (order.replicated) await this.#replicate(order.tenant, record.id, () => this.drop(order.tenant, record.id))
+    return record
+  }
+
+  /** An Idempotency-Key that is known. Whoever was refused for want of a replica may come again, and is asked again. */
+  async #again({ tenant, replicated }: port.JobOrder, kind: string, id: string) {
+    if (replicated && kind === 'repeat') await this.#replicate(tenant, id)
+    return { kind: kind as 'repeat' | 'mismatch', id }
   }
 
   async acquire(wish: port.SlotWish, limits: port.TenantLimits, door: port.Door): Promise<port.Taken> {
@@ -310,6 +325,7 @@ export class RedisScheduler implements port.Scheduler {
 
   async close(): Promise<void> {
     await this.#marks.close()
+    this.#replicas.close()
   }
 
   get #now(): number {

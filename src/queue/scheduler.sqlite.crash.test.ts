@@ -1,16 +1,14 @@
-/** What the file of jobs owes when the process, the power or the disk fails. This file is also the process that is killed. */
+/** What the file of jobs owes when the process or the power fails. This file is also the process that is killed. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFileSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { StatementSync } from 'node:sqlite'
 import { describe, type TestContext, test } from 'node:test'
 import { ManualClock } from '../kernel/clock.manual.ts'
-import { StoreUnavailable } from '../kernel/errors.ts'
-import { KEEP_MS, LIMITS, leaveBehind, OPEN, openAt, orderOf, place, rowsOf, wish } from './scheduler.sqlite.fixture.ts'
+import { LIMITS, leaveBehind, OPEN, openAt, orderOf, place, wish } from './scheduler.sqlite.fixture.ts'
 import type { SqliteScheduler } from './scheduler.sqlite.ts'
-import { type Claimed, type Ending, MAX_LOST } from './scheduler.ts'
+import type { Claimed, Ending } from './scheduler.ts'
 
 const payloadOf = (id: string): Buffer => Buffer.from(id.repeat(1 + (Number(id.split('-')[1]) % 400)))
 const resultOf = (id: string): Buffer => Buffer.from(`result of ${id}`)
@@ -172,82 +170,6 @@ function tests(): void {
       const file = place(t)
       await openAt(file).close()
       await openAt(file).close()
-    })
-  })
-
-  describe('while the disk is full', () => {
-    const setup = (t: TestContext) => {
-      const file = place(t)
-      const clock = new ManualClock()
-      const scheduler = openAt(file, clock)
-      t.after(() => scheduler.close())
-      const disk = { isFull: false }
-      const run = StatementSync.prototype.run
-      t.mock.method(StatementSync.prototype, 'run', function (this: StatementSync, ...args: Parameters<typeof run>) {
-        if (disk.isFull && this.sourceSQL === 'COMMIT') throw new Error('database or disk is full')
-        return run.apply(this, args)
-      })
-      const submit = (id: string) => scheduler.submit(orderOf(id), LIMITS, OPEN)
-      const claim = async () => (await scheduler.claim(wish(1))).claimed[0]!
-      const finish = ({ id, tenant, fence }: Claimed) => {
-        const ending: Ending = { how: 'succeeded', result: resultOf(id) }
-        return scheduler.finish({ id, tenant, fence, ending, servedMs: 1 }, wish(1))
-      }
-      const refused = (asked: Promise<unknown>) =>
-        assert.rejects(asked, (error) => error instanceof StoreUnavailable && error.op === 'queue.commit')
-      return { file, clock, scheduler, disk, submit, claim, finish, refused }
-    }
-
-    test('a submission is refused, never runs, and may come again', async (t) => {
-      const { file, scheduler, disk, submit, claim, refused } = setup(t)
-      disk.isFull = true
-      await Promise.all(['a', 'b'].map((id) => refused(submit(id))))
-      await refused(submit('c'))
-      assert.deepEqual(await scheduler.jobs('0'), { cursor: '0', jobs: [] })
-      disk.isFull = false
-      await submit('b')
-      assert.equal((await claim()).id, 'b')
-      await scheduler.close()
-      assert.deepEqual(rowsOf(file), { job: 1, payload: 1, result: 0 })
-    })
-
-    test('a job that is claimed all the while is neither lost nor out of its place', async (t) => {
-      const { scheduler, disk, submit, claim, refused } = setup(t)
-      for (const id of ['a', 'b']) await submit(id)
-      disk.isFull = true
-      for (let n = 0; n < 2 * MAX_LOST; n++) await refused(claim())
-      disk.isFull = false
-      await scheduler.wait(['db'], 30_000, new AbortController().signal)
-      const { id, attempt } = await claim()
-      assert.deepEqual([id, attempt, (await scheduler.look('ann', 'a'))?.lost], ['a', 1, 0])
-    })
-
-    test('an ending is held, and kept when it comes again', async (t) => {
-      const { clock, file, scheduler, disk, submit, claim, finish, refused } = setup(t)
-      for (const id of ['a', 'b']) await submit(id)
-      const claimed = await claim()
-      disk.isFull = true
-      for (let n = 0; n < 3; n++) await refused(finish(claimed))
-      disk.isFull = false
-      const told = await finish(claimed)
-      assert.deepEqual([told.kept, told.status, told.claimed.map(({ id }) => id)], [true, 'succeeded', ['b']])
-      assert.equal((await finish(claimed)).kept, false)
-      assert.deepEqual(await scheduler.result('ann', 'a'), resultOf('a'))
-      await clock.advance(KEEP_MS)
-      await scheduler.close()
-      assert.deepEqual(rowsOf(file), { job: 2, payload: 1, result: 1 })
-    })
-
-    test('what was changed is written by whatever comes next', async (t) => {
-      const { file, scheduler, disk, submit, refused } = setup(t)
-      for (const id of ['a', 'b']) await submit(id)
-      disk.isFull = true
-      await refused(scheduler.cancel('ann', 'a', wish(0)))
-      disk.isFull = false
-      await scheduler.tick(wish(0))
-      const next = openAt(leaveBehind(t, file), new ManualClock())
-      t.after(() => next.close())
-      assert.equal((await next.look('ann', 'a'))?.status, 'cancelled')
     })
   })
 }

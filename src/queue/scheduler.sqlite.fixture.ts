@@ -1,12 +1,13 @@
 /** For the tests of the embedded scheduler: a file of its own, orders to put in it, and what becomes of it without a farewell. */
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { TestContext } from 'node:test'
+import { ManualClock } from '../kernel/clock.manual.ts'
 import { type Clock, systemClock } from '../kernel/clock.ts'
 import { SqliteScheduler } from './scheduler.sqlite.ts'
-import type { ClaimWish, Door, JobOrder, TenantLimits } from './scheduler.ts'
+import type { Claimed, ClaimWish, Door, Ending, JobOrder, TenantLimits } from './scheduler.ts'
 
 export const LIMITS: TenantLimits = { weight: 1, hard: 1_000, soft: 1_000, maxQueue: 100_000, paused: false }
 export const OPEN: Door = { rate: null, shadow: { rate: false, queue: false } }
@@ -36,7 +37,8 @@ export const wish = (want: number): ClaimWish => {
 
 /** The files as the machine would find them if it stopped now; its log is cut or grown by what a power cut does to it. */
 export function leaveBehind(t: TestContext, file: string, log: (path: string) => void = () => {}): string {
-  const copy = join(dirname(place(t)), '..', 'jobs.sqlite')
+  const copy = place(t)
+  mkdirSync(dirname(copy))
   copyFileSync(file, copy)
   if (existsSync(`${file}-wal`)) copyFileSync(`${file}-wal`, `${copy}-wal`)
   log(`${copy}-wal`)
@@ -50,4 +52,26 @@ export function rowsOf(file: string): Record<'job' | 'payload' | 'result', numbe
   const rows = { job: count('job'), payload: count('payload'), result: count('result') }
   database.close()
   return rows
+}
+
+export const DONE: Ending = { how: 'succeeded', result: Buffer.from('rows') }
+
+/** A scheduler with a clock held by hand, and the words of its cases. */
+export const setup = (t: TestContext) => {
+  const clock = new ManualClock()
+  const file = place(t)
+  const opened: SqliteScheduler[] = []
+  const open = (at = file) => {
+    opened.push(openAt(at, clock))
+    return opened.at(-1)!
+  }
+  t.after(() => Promise.all(opened.map((scheduler) => scheduler.close())))
+  const scheduler = open()
+  const submit = (id: string, some: Partial<JobOrder> = {}) => scheduler.submit(orderOf(id, some), LIMITS, OPEN)
+  const claim = async (want = 1, from = scheduler) => (await from.claim(wish(want))).claimed
+  const finish = ({ id, tenant, fence }: Claimed, ending: Ending = DONE, from = scheduler) =>
+    from.finish({ id, tenant, fence, ending, servedMs: 100 }, wish(0))
+  /** The process ends without a farewell, and another finds what it had written. */
+  const crash = () => open(leaveBehind(t, file))
+  return { clock, file, open, scheduler, submit, claim, finish, crash }
 }

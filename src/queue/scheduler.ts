@@ -240,7 +240,7 @@ export interface Scheduler {
   /** Gives a slot back, or its place in the line, and claims what comes next. */
   release(slot: { id: string; tenant: string; servedMs: number | null }, next: ClaimWish): Promise<Given>
   claim(wish: ClaimWish): Promise<Given>
-  /** Ends a running job's attempt and claims what comes next, in one. */
+  /** Ends a running job's attempt and claims what comes next, in one. The same once more is kept as before. */
   finish(finish: Finish, next: ClaimWish): Promise<Finished>
   /** A running job's slot is of no use to it for now (it rides on another's query): others may have it. */
   lend(ref: LeaseRef, next: ClaimWish): Promise<Given & { kept: boolean }>

@@ -225,7 +225,7 @@ export class Shard {
 
   finish({ id, fence, ending, servedMs }: port.Finish, next: port.ClaimWish, nowAt: number): port.Finished {
     const job = this.#leased(id, fence)
-    if (!job) return { kept: false, status: null, ...this.#serve(next, nowAt) }
+    if (!job) return { ...this.#heardBefore(id, fence, ending), ...this.#serve(next, nowAt) }
     const tenant = this.#tenants.get(job.tenant)!
     this.#stop(tenant, job, servedMs)
     const kept = job.status === 'running'
@@ -241,6 +241,14 @@ export class Shard {
     this.#place(tenant)
     this.#settleIdle(tenant, nowAt)
     return { kept, status: job.status, ...this.#serve(next, nowAt) }
+  }
+
+  /** The same ending once more, because its answer was lost on the way, is kept as it was. */
+  #heardBefore(id: string, fence: number, { how }: port.Ending): { kept: boolean; status: port.JobStatus | null } {
+    const job = this.#entries.get(id)
+    const isSame = job?.kind === 'jobs' && job.fence === fence && !job.isLeased
+    const became = how === 'retry' || how === 'back' ? 'queued' : how
+    return isSame && job.status === became ? { kept: true, status: became } : { kept: false, status: null }
   }
 
   lend({ id, fence }: port.LeaseRef, next: port.ClaimWish, nowAt: number): port.Given & { kept: boolean } {
@@ -603,8 +611,13 @@ export class Shard {
 
   list({ tenant, principal, status, limit, after }: port.JobQuery): port.JobRecord[] {
     const ids = [...(this.#lists.get(`${tenant} ${principal}`) ?? [])].sort().reverse()
-    const records = ids.filter((id) => after === null || id < after).map((id) => this.#record(this.#job(tenant, id)!))
-    return records.filter((record) => status === null || record.status === status).slice(0, limit)
+    const found: JobEntry[] = []
+    for (const id of ids) {
+      if (found.length === limit) break
+      const job = this.#job(tenant, id)!
+      if ((after === null || id < after) && (status === null || job.status === status)) found.push(job)
+    }
+    return found.map((job) => this.#record(job)) // of these alone, for a place in the line is counted out
   }
 
   watch(tenant: string, id: string, process: string): void {

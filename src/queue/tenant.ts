@@ -1,3 +1,4 @@
+import { Line } from './line.ts'
 import { OrderedSet } from './ordered.ts'
 import { classOrder, FORGET_MS, mean, waitMs } from './policy.ts'
 import type { TenantLimits } from './scheduler.ts'
@@ -52,7 +53,7 @@ export class TenantState {
   /** By upstream; only those with work. */
   readonly lanes = new Map<string, Lane>()
   /** All that waits: in a lane, or for a retry. By class and number. */
-  readonly waiting = new OrderedSet()
+  readonly waiting = new Line()
   readonly running = new Set<string>()
   readonly #estimates = new Map<string, number>()
   gapMs: number | undefined

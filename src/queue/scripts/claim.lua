@@ -11,6 +11,7 @@
 -- The mark is set again for what is left, so that one worker wakes the next; but not for an upstream of which this one
 -- could have had jobs and took none: it would wake itself for ever.
 
+if is_empty(3) then return { {}, 0, next_due() } end
 local wish = read_wish(3, true)
 local claimed, held = dispatch(wish)
 for _, u in ipairs(wish.upstreams) do

@@ -25,5 +25,9 @@ if e and e.fence == ARGV[4] and e.leased == '1' then
   end
   place(t)
   save(t)
-else e = { status = '' } end
+else
+  -- The same ending once more, because its answer was lost on the way, is kept as it was.
+  local became = (how == 'retry' or how == 'back') and 'queued' or how
+  if e and e.fence == ARGV[4] and e.leased ~= '1' and e.status == became then kept = 1 else e = { status = '' } end
+end
 return { kept, e.status, serve(read_wish(10, false)) }

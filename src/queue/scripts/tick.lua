@@ -20,6 +20,8 @@ local function lose(t, e)
   tell(e)
 end
 
+local dueInMs = next_due()
+if (dueInMs == '' or dueInMs > 0) and is_empty(3) then return { ended, lost, forgotten, 0, dueInMs } end
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, STEPS)) do
   local slot = load_slot(id)
   local e = not slot and load_job(id)

@@ -13,6 +13,17 @@ local function read_wish(at, comes)
   return wish
 end
 
+-- Nobody waits for any of these upstreams: there is nothing to serve. What an idle fleet asks all the time, in one call.
+local function is_empty(at)
+  local keys = {}
+  for i = at + 2, #ARGV, 4 do
+    for _, tier in ipairs({ 'ready:', 'over:' }) do
+      keys[#keys + 1], keys[#keys + 2] = P .. tier .. ARGV[i] .. ':jobs', P .. tier .. ARGV[i] .. ':slots'
+    end
+  end
+  return #keys == 0 or call('EXISTS', unpack(keys)) == 0
+end
+
 local function first(tier, u, kind, avoid, avoided)
   local flat = call('ZRANGE', P .. tier .. ':' .. u .. ':' .. kind, 0, avoided or 0, 'WITHSCORES')
   for i = 1, #flat, 2 do
