@@ -40,6 +40,7 @@ import { Ticker } from './queue/ticker.ts'
 import { Watches } from './queue/watches.ts'
 import { compileAll } from './request/compiled.ts'
 import type { House } from './request/house.ts'
+import { recount } from './request/keep.ts'
 import type { Landing } from './request/landing.ts'
 import { LiveLimits } from './request/live-limits.ts'
 import { LoadGauges } from './request/loads.ts'
@@ -56,8 +57,10 @@ import { TenantLabels } from './telemetry/labels.ts'
 import type { Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { Tally } from './telemetry/tally.ts'
+import { type Desk, viewOf } from './upstream/desk.ts'
 import { Passthrough } from './upstream/passthrough.ts'
 import { Pool } from './workers/pool.ts'
+import { isSpent } from './workers/spent.ts'
 
 /** What one process does: answer requests, run jobs, or both. */
 export type Role = 'all' | 'gateway' | 'worker'
@@ -69,7 +72,7 @@ export interface GatewayParts {
   registry?: Registry
   /** Whether this process runs jobs; `all` and `worker` do. */
   role?: Role
-  /** It has run as many jobs, or grown as large, as the config allows a process: another one should take its place. */
+  /** It has run as many jobs, or grown as large, as the config allows a process: another one should take its place. Said once and again. */
   onSpent?: () => void
   /** Which doors this process opens; a fleet's first process has the admin port, the others share the data port. */
   doors?: { data: boolean; admin: boolean }
@@ -77,12 +80,18 @@ export interface GatewayParts {
   isDraining?: () => boolean
   /** The metrics page, where it is not this process's own registry. */
   metricsPage?: MetricsPage
+  /** The upstreams as all processes together see them, where others than this one ask them. */
+  desk?: Desk
 }
 
 export interface Gateway extends AsyncDisposable {
   /** Where the data port is, and the admin port; null for a door that is not open here. */
   readonly url: string | null
   readonly adminUrl: string | null
+  /** Another process has taken its place: nothing new is begun here, and what is on its way here is still answered. Then it may close. */
+  retire(): Promise<void>
+  /** This process's upstreams. */
+  readonly desk: Desk
   /** Takes over all that may change live, at once or not at all. Returns the paths that need a restart. */
   reload(config: Config): Promise<string[]>
 }
@@ -94,6 +103,7 @@ export interface Gateway extends AsyncDisposable {
 export async function openGateway(config: Config, parts: GatewayParts): Promise<Gateway> {
   const { log, registry = new Registry(), role = 'all', doors = { data: true, admin: true } } = parts
   const clock = systemClock
+  const openedAt = clock.now()
   const metrics = createMetrics(registry)
   await using opening = new AsyncDisposableStack()
 
@@ -101,7 +111,7 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
   let onStoreLost = () => {}
   const store = openStore(config, { metrics, log, onLost: () => onStoreLost() }, opening)
   const bus: Bus = store?.bus ?? new MemoryBus()
-  await store?.firstContact(FIRST_CONTACT_MS)
+  if (await store?.firstContact(FIRST_CONTACT_MS)) void warnOfEviction(store!, keepsJobs(config), log)
   const census = store ? opening.use(new Census({ store, clock })) : { size: 1 }
 
   // the rooms
@@ -166,8 +176,23 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
   // the workers
   const limits = new LiveLimits(house)
   ticker.start()
+  let pool: Pool | undefined
+  let closing: Promise<void> | undefined // a second close waits for the first
+  const lookIfSpent = () => {
+    const spent = {
+      ended: pool?.ended ?? 0,
+      ageMs: clock.now() - openedAt,
+      rssBytes: () => globalThis.process.memoryUsage.rss(),
+    }
+    if (pool && !closing && isSpent(spent, house.policy.config.workers)) parts.onSpent?.()
+  }
+  let drained: Promise<void> | undefined
+  const drainPool = () => {
+    drained ??= pool?.drain(config.server.drainTimeout)
+    return drained
+  }
   if (role !== 'gateway') {
-    const pool = new Pool({
+    pool = new Pool({
       ...{ scheduler, clock, process },
       concurrency: () => house.policy.config.workers.concurrency,
       wish: (want) => slots.wish(want),
@@ -178,13 +203,14 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
       },
       onEnd: (end) => {
         noteEnd(end, house)
-        if (isSpent(pool.ended, house.policy.config)) parts.onSpent?.()
+        lookIfSpent()
       },
     })
-    opening.defer(() => pool.drain(config.server.drainTimeout))
+    opening.defer(drainPool)
     pool.start()
     metrics.workers.set(config.workers.concurrency)
   }
+  if (!store) void recount(house)
   const sweeping = setInterval(() => void sweep(house), SWEEP_MS)
   opening.defer(() => clearInterval(sweeping))
 
@@ -205,30 +231,34 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
     maxConnections: door.maxConnections,
     drainTimeoutMs: door.drainTimeout,
   })
+  const desk: Desk = {
+    views: async () => [...current.upstreams.values()].map(viewOf),
+    setBreaker: async (name, state) => current.upstreams.get(name)?.setBreaker(state),
+  }
   const admin = new AdminServer(
     { host: config.admin.host, port: config.admin.port, auth: { token: config.admin.token } },
     {
-      operations: operations(house),
+      operations: operations(house, parts.desk ?? desk),
       metrics: parts.metricsPage ?? registry,
       readiness: () => {
-        const draining = data.draining || parts.isDraining?.() === true
+        const draining = closing !== undefined || parts.isDraining?.() === true
         return { ready: !draining, draining, store: store ? (store.up ? 'up' : 'down') : 'embedded' }
       },
       log,
     },
   )
-  // The admin port closes after the data port, so that a draining gateway can still be watched.
+  // The admin port closes after all that drains, so that it can still be watched.
   if (doors.admin) {
     opening.defer(() => admin.close())
     await admin.listen()
   }
-  if (doors.data) {
-    opening.defer(() => data.drain())
-    await data.listen()
-  }
+  // Both begin at once: what runs, a request or a job, has until `drainTimeout` after the signal.
+  opening.defer(async () => void (await Promise.all([data.drain(), drainPool()])))
+  if (doors.data) await data.listen()
   const gauges = new Gauges(house)
   const measure = async () => {
     gauges.measure(current, census.size)
+    lookIfSpent()
     if (doors.data) metrics.connections.set(await data.connections())
   }
   await measure()
@@ -238,8 +268,13 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
   opening.defer(() => clearInterval(measuring))
 
   const open = opening.move() // from here on the caller owns it
-  let closing: Promise<void> | undefined // a second close waits for the first
   return {
+    desk,
+    async retire() {
+      void drainPool()
+      data.retire()
+      if (doors.data) await clock.sleep(RETIRING_MS)
+    },
     url: doors.data ? `http://${urlHost(door.host)}:${data.port}` : null,
     adminUrl: doors.admin ? `http://${urlHost(config.admin.host)}:${admin.port}` : null,
     async reload(next) {
@@ -263,6 +298,9 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
 }
 
 const GAUGES_MS = 1_000
+
+/** So long after its connection was taken a request may still be on its way to a process that retires. */
+const RETIRING_MS = 1_000
 
 /** How long the start waits for a first answer of the store; it goes on without one (DESIGN 8). */
 const FIRST_CONTACT_MS = 1_000
@@ -330,6 +368,15 @@ function openResults(current: () => Config, config: Config, store: RedisStore | 
   })
 }
 
+/** A Redis that may drop keys may drop accepted jobs. One that does not say (managed ones refuse CONFIG) is not judged. */
+async function warnOfEviction(store: RedisStore, keepsJobs: boolean, log: Log): Promise<void> {
+  if (!keepsJobs) return
+  const told = await store.run('config', (redis) => redis.config('GET', 'maxmemory-policy')).catch(() => null)
+  const policy = Array.isArray(told) ? String(told[1]) : 'noeviction'
+  if (policy !== 'noeviction')
+    log.warn({ policy }, 'this Redis may evict accepted jobs: its maxmemory-policy should be noeviction')
+}
+
 const SWEEP_MS = 60_000
 
 async function sweep({ results, log }: House): Promise<void> {
@@ -337,10 +384,6 @@ async function sweep({ results, log }: House): Promise<void> {
     .sweep()
     .catch((err) => log.warn({ err }, 'stored results could not be swept; the next round tries again'))
 }
-
-const isSpent = (ended: number, { workers }: Config): boolean =>
-  (workers.maxJobsPerProcess > 0 && ended >= workers.maxJobsPerProcess) ||
-  (workers.maxMemory > 0 && globalThis.process.memoryUsage.rss() > workers.maxMemory)
 
 const redisSettings = (config: Config) => config.store as Extract<Config['store'], { kind: 'redis' }>
 const embeddedBytes = (config: Config) => (config.store as Extract<Config['store'], { kind: 'embedded' }>).maxBytes

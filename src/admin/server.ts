@@ -4,15 +4,13 @@ import type { AddressInfo } from 'node:net'
 import { Refusal, StoreUnavailable } from '../kernel/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { type AdminAuth, checkAccess } from './access.ts'
+import { type Operation, Operations } from './calls.ts'
 
 export interface AdminOptions {
   host: string
   port: number
   auth: AdminAuth
 }
-
-/** Answers one call of the API: the document, or a Refusal thrown. */
-export type Operation = (input: unknown) => Promise<unknown>
 
 /** Prometheus text and its type: a registry, or several processes' registries added up. */
 export interface MetricsPage {
@@ -21,7 +19,7 @@ export interface MetricsPage {
 }
 
 export interface AdminParts {
-  /** By method and path: 'POST /admin/v1/purge'. */
+  /** By method and path: 'POST /admin/v1/purge', 'GET /admin/v1/jobs/:id'. */
   operations: Readonly<Record<string, Operation>>
   /** The metrics page. */
   metrics: MetricsPage
@@ -37,10 +35,12 @@ export class AdminServer {
   readonly #server: Server
   readonly #options: AdminOptions
   readonly #parts: AdminParts
+  readonly #operations: Operations
 
   constructor(options: AdminOptions, parts: AdminParts) {
     this.#options = options
     this.#parts = parts
+    this.#operations = new Operations(parts.operations)
     this.#server = createServer(
       { requestTimeout: 30_000, headersTimeout: 10_000 },
       (req, res) => void this.#answer(req, res),
@@ -59,21 +59,22 @@ export class AdminServer {
 
   async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     try {
-      const path = req.url!.split('?')[0]!
+      const [path, query] = req.url!.split('?', 2) as [string, string | undefined]
       if (path === '/healthz') return send(res, 200, { status: 'ok' })
       if (path === '/readyz') return this.#ready(res)
       if (path === '/metrics') return await this.#metrics(res)
       if (path.startsWith('/admin/')) checkAccess(req, this.#options.auth)
-      const operation = this.#parts.operations[`${req.method} ${path}`]
-      if (!operation) throw new Refusal('NOT_FOUND', { detail: `${req.method} ${path}; there are ${this.#offers()}` })
-      send(res, 200, await operation(await jsonBody(req)))
+      const found = this.#operations.find(req.method!, path)
+      if (!found) throw new Refusal('NOT_FOUND', { detail: `${req.method} ${path}; there are ${this.#offers()}` })
+      const { operation, params } = found
+      send(res, 200, await operation({ params, query: new URLSearchParams(query), body: await jsonBody(req) }))
     } catch (error) {
       this.#refuse(res, error)
     }
   }
 
   #offers(): string {
-    return ['GET /healthz', 'GET /readyz', 'GET /metrics', ...Object.keys(this.#parts.operations)].join(', ')
+    return ['GET /healthz', 'GET /readyz', 'GET /metrics', ...this.#operations.names].join(', ')
   }
 
   #ready(res: ServerResponse): void {

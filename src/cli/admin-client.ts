@@ -1,10 +1,21 @@
 import { Refused } from './output.ts'
 
+/** The flags of every verb that speaks to the admin port. */
+export const ADMIN = { admin: { type: 'string' }, token: { type: 'string' }, json: { type: 'boolean' } } as const
+export const ADMIN_FLAGS = `  --admin URL     the admin port (default: SLUICE_ADMIN, else http://127.0.0.1:9090)
+  --token TOKEN   its token (default: SLUICE_ADMIN_TOKEN)
+  --json          the answer as JSON, for scripts`
+
 export interface AdminPlace {
   /** http://host:port of the admin port. */
   url: string
   token: string
 }
+
+export const adminPlace = (values: { admin?: string | undefined; token?: string | undefined }): AdminPlace => ({
+  url: values.admin ?? process.env.SLUICE_ADMIN ?? 'http://127.0.0.1:9090',
+  token: values.token ?? process.env.SLUICE_ADMIN_TOKEN ?? '',
+})
 
 /** One call of the admin API. Throws Refused with what it said, or with what to try when nobody answers. */
 export async function callAdmin(place: AdminPlace, method: string, path: string, body?: unknown): Promise<unknown> {

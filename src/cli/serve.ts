@@ -1,37 +1,48 @@
 import cluster from 'node:cluster'
 import { ConfigInvalid } from '../config/faults.ts'
 import { readConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
 import { watchConfig } from '../config/watch.ts'
-import { type Gateway, openGateway } from '../gateway.ts'
+import { type Gateway, openGateway, type Role } from '../gateway.ts'
 import { routeFaults } from '../request/policy.ts'
-import { createLog } from '../telemetry/log.ts'
+import { createLog, type LogParts } from '../telemetry/log.ts'
 import { Refused } from './output.ts'
-import { openProcesses, runWorker } from './processes.ts'
+import { needsCrew, openProcesses, recyclings, runMember } from './processes.ts'
 import { reloadFrom } from './reload.ts'
 
+export const ROLES = ['all', 'gateway', 'worker'] as const satisfies Role[]
+
 export interface Serving {
-  url: string
+  /** Null for a worker, which has no data port. */
+  url: string | null
   adminUrl: string
+  reload(): Promise<void>
   close(): Promise<void>
 }
 
+export interface ServeWish {
+  configFile: string
+  role?: Role
+}
+
 /** Starts a gateway from a config file and keeps to the file as it changes. Throws Refused when the file has faults. */
-export async function serve({ configFile }: { configFile: string }): Promise<Serving & { reload(): Promise<void> }> {
+export async function serve({ configFile, role = 'all' }: ServeWish): Promise<Serving> {
   const { config, warnings } = readOrRefuse(configFile)
   const faults = routeFaults(config)
   if (faults.length > 0) throw new Refused(`the config is not valid\n${faults.join('\n')}`)
-  const { log, writeLine } = createLog({ level: config.telemetry.logLevel })
+  if (role !== 'all') refuseUnshared(config, role)
+  const parts = createLog({ level: config.telemetry.logLevel })
+  const { log } = parts
   for (const warning of warnings) log.warn({ place: `${warning.file}:${warning.line}:${warning.col}` }, warning.message)
-  const gateway: Gateway =
-    config.server.processes === 1
-      ? await openGateway(config, { log, writeLine })
-      : await openProcesses(config, { log, writeLine })
+  const gateway = needsCrew(config, role)
+    ? await openProcesses(config, role, parts)
+    : await openAlone(config, role, parts)
   const reload = () => reloadFrom(configFile, gateway, log)
   const watcher = watchConfig(configFile, () => void reload())
-  log.info({ url: gateway.url, adminUrl: gateway.adminUrl }, 'listening')
+  log.info({ url: gateway.url, adminUrl: gateway.adminUrl, role }, 'listening')
   log.flush()
   return {
-    url: gateway.url!,
+    url: gateway.url,
     adminUrl: gateway.adminUrl!,
     reload,
     async close() {
@@ -39,6 +50,27 @@ export async function serve({ configFile }: { configFile: string }): Promise<Ser
       await gateway[Symbol.asyncDispose]()
       log.info('closed')
       log.flush()
+    },
+  }
+}
+
+/** What one process takes in another one must find. */
+function refuseUnshared({ store }: Config, role: Role): void {
+  if (store.kind === 'redis') return
+  throw new Refused(
+    `--role ${role} needs store.kind: redis, for jobs are handed from one process to another; ` +
+      'with the embedded store they live in one, which is --role all',
+  )
+}
+
+async function openAlone(config: Config, role: Role, parts: LogParts): Promise<Gateway> {
+  const gateway = await openGateway(config, { ...parts, role, doors: { data: role !== 'worker', admin: true } })
+  return {
+    ...gateway,
+    async reload(next) {
+      const needRestart = await gateway.reload(next)
+      // There is nobody to take its place.
+      return role === 'gateway' ? needRestart : [...needRestart, ...recyclings(next)]
     },
   }
 }
@@ -53,14 +85,14 @@ function readOrRefuse(file: string) {
 }
 
 /** The verb: serves until SIGTERM or SIGINT, drains, and ends with exit code 0. */
-export async function runServe(configFile: string): Promise<number> {
-  if (cluster.isWorker) return runWorker()
+export async function runServe(wish: ServeWish): Promise<number> {
+  if (cluster.isWorker) return runMember()
   // Heard from the start on: whoever reads "listening" may end us before the next line has run.
   const asked = new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve)
     process.once('SIGINT', resolve)
   })
-  const serving = await serve({ configFile })
+  const serving = await serve(wish)
   process.on('SIGHUP', () => void serving.reload())
   await asked
   process.once('SIGINT', () => process.exit(130)) // a second Ctrl-C does not wait

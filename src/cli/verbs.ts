@@ -5,29 +5,20 @@ import { readConfig } from '../config/load.ts'
 import { showConfig } from '../config/show.ts'
 import { DURATION_UNITS, parseDurationMs } from '../kernel/units.ts'
 import { routeFaults } from '../request/policy.ts'
-import { callAdmin } from './admin-client.ts'
+import { ADMIN, ADMIN_FLAGS, adminPlace, callAdmin } from './admin-client.ts'
+import { jobsVerb } from './jobs.ts'
 import { Refused, say, UsageError } from './output.ts'
-import { runServe } from './serve.ts'
+import { queuesVerb } from './queues.ts'
+import { ROLES, runServe } from './serve.ts'
+import { outline } from './table.ts'
+import { tenantsVerb } from './tenants.ts'
 import { mintFor } from './token.ts'
+import type { Verb } from './verb.ts'
 
-export interface Verb {
-  /** One line for the list. */
-  about: string
-  usage: string
-  /** A command that can be pasted, and what it shows. */
-  example: string
-  /** What the flags mean, one a line. */
-  flags?: string
-  /** Resolves with the exit code. */
-  run(args: string[]): Promise<number>
-}
+export type { Verb } from './verb.ts'
 
 const CONFIG = { config: { type: 'string', short: 'c' } } as const
-const ADMIN = { admin: { type: 'string' }, token: { type: 'string' }, json: { type: 'boolean' } } as const
 const CONFIG_FLAG = '  --config FILE   the config (default: SLUICE_CONFIG, else config/sluice.yaml)'
-const ADMIN_FLAGS = `  --admin URL     the admin port (default: SLUICE_ADMIN, else http://127.0.0.1:9090)
-  --token TOKEN   its token (default: SLUICE_ADMIN_TOKEN)
-  --json          the answer as JSON, for scripts`
 
 export const configFile = (given: string | undefined): string =>
   given ?? process.env.SLUICE_CONFIG ?? 'config/sluice.yaml'
@@ -37,12 +28,16 @@ const load = (file: string) => readConfig(file, process.env)
 export const VERBS: Record<string, Verb> = {
   serve: {
     about: 'runs the gateway',
-    usage: 'sluice serve [--config FILE]',
-    flags: CONFIG_FLAG,
+    usage: `sluice serve [--config FILE] [--role ${ROLES.join('|')}]`,
+    flags: `${CONFIG_FLAG}
+  --role ROLE     all: answers requests and runs jobs (default); gateway: runs no jobs; worker: has no data port and
+                  only runs jobs. Other roles than all need store.kind: redis`,
     example: 'sluice serve --config config/sluice.yaml      # SIGTERM drains, SIGHUP reloads the config',
     async run(args) {
-      const { values } = parseArgs({ args, options: CONFIG })
-      return runServe(configFile(values.config))
+      const { values } = parseArgs({ args, options: { ...CONFIG, role: { type: 'string', default: 'all' } } })
+      const role = ROLES.find((name) => name === values.role)
+      if (!role) throw new UsageError(`--role ${values.role} is none (it is one of ${ROLES.join(', ')})`)
+      return runServe({ configFile: configFile(values.config), role })
     },
   },
   check: {
@@ -106,6 +101,9 @@ ${ADMIN_FLAGS}`,
     example: 'sluice purge --tag dataset:sales                   # after an ETL run',
     run: runPurge,
   },
+  jobs: jobsVerb,
+  queues: queuesVerb,
+  tenants: tenantsVerb,
   help: {
     about: 'this, or more about one verb',
     usage: 'sluice help [VERB]',
@@ -127,8 +125,8 @@ export function help(): string {
   return `sluice: a multi-tenant query gateway\n\n${lines.join('\n')}\n\nMore about a verb: sluice help VERB. In a checkout: npx sluice, or node src/main.ts.`
 }
 
-const verbHelp = (name: string, { about, usage, flags, example }: Verb): string =>
-  `sluice ${name}: ${about}\n\nusage: ${usage}\n${flags ? `\n${flags}\n` : ''}\nexample: ${example}`
+const verbHelp = (name: string, { about, usage, flags, example, shows }: Verb): string =>
+  `sluice ${name}: ${about}\n\nusage: ${usage}\n${flags ? `\n${flags}\n` : ''}\nexample: ${example}${shows ? `\n\n${shows}` : ''}`
 
 function orFaults<T>(work: () => T): T {
   try {
@@ -173,11 +171,6 @@ function jsonOrText(text: string): unknown {
     return text
   }
 }
-
-const adminPlace = (values: { admin?: string | undefined; token?: string | undefined }) => ({
-  url: values.admin ?? process.env.SLUICE_ADMIN ?? 'http://127.0.0.1:9090',
-  token: values.token ?? process.env.SLUICE_ADMIN_TOKEN ?? '',
-})
 
 async function runPurge(args: string[]): Promise<number> {
   const { values } = parseArgs({
@@ -226,17 +219,4 @@ function headerOf(text: string): [string, string] {
   const at = text.indexOf(':')
   if (at < 1) throw new UsageError(`-H ${text} wants 'Name: value'`)
   return [text.slice(0, at).trim(), text.slice(at + 1).trim()]
-}
-
-/** An object as indented lines, for reading. */
-function outline(value: unknown, indent = ''): string {
-  if (typeof value !== 'object' || value === null) return String(value)
-  return Object.entries(value)
-    .map(([name, inner]) => {
-      const isNested = typeof inner === 'object' && inner !== null && Object.keys(inner).length > 0
-      return isNested
-        ? `${indent}${name}\n${outline(inner, `${indent}  `)}`
-        : `${indent}${name.padEnd(16)} ${Array.isArray(inner) ? '[]' : String(inner)}`
-    })
-    .join('\n')
 }

@@ -9,6 +9,9 @@ const MASK = '***'
 
 export const showConfig = (config: Config): string => stringify(shown(config, [], config), { lineWidth: 120 })
 
+/** A part of the config, as it would stand at this path of a file. */
+export const shownAt = (path: Path, value: unknown, config: Config): unknown => shown(value, path, config)
+
 function shown(value: unknown, path: Path, config: Config): unknown {
   if (Array.isArray(value)) return value.map((item, at) => shown(item, [...path, at], config))
   if (typeof value !== 'object' || value === null) return leaf(value, shapeAt(path, config))

@@ -122,19 +122,19 @@ export class RedisScheduler implements port.Scheduler {
   /** Shard by shard, from one that was marked on, until the wish is served. */
   async claim(wish: port.ClaimWish): Promise<port.Given> {
     const given: port.Given = { claimed: [], held: false, nextDueAt: null }
-    for (const root of this.#marks.inTurn()) {
+    await each(this.#marks.inTurn(), async (root) => {
       const left = lessOf(wish, given.claimed)
-      if (left.want === 0 && given.claimed.length > 0) break
+      if (left.want === 0 && given.claimed.length > 0) return
       add(given, givenOf((await this.#runAt('claim', root, this.#wishArgs(left))) as never, this.#now))
-    }
+    })
     return given
   }
 
   async nudge(wish: port.ClaimWish): Promise<port.Given> {
     const given: port.Given = { claimed: [], held: false, nextDueAt: null }
-    for (const root of this.#roots) {
+    await each(this.#roots, async (root) => {
       add(given, givenOf((await this.#runAt('nudge', root, this.#wishArgs({ ...wish, want: 0 }))) as never, this.#now))
-    }
+    })
     return given
   }
 
@@ -159,22 +159,23 @@ export class RedisScheduler implements port.Scheduler {
   }
 
   async extend(refs: readonly port.LeaseRef[]): Promise<port.LeaseState[]> {
-    const states: port.LeaseState[] = []
+    // Where a shard cannot be asked there is no news of its leases.
+    const states = refs.map(({ fence }): port.LeaseState => (fence === 0 ? 'waiting' : 'held'))
     const places = refs.map((ref, at) => ({ ...ref, at, root: this.#store.keys.of(ref.tenant, 'q') }))
-    for (const [root, own] of Map.groupBy(places, ({ root }) => root)) {
+    await each([...Map.groupBy(places, ({ root }) => root)], async ([root, own]) => {
       for (let from = 0; from < own.length; from += MAX_STEPS) {
         const some = own.slice(from, from + MAX_STEPS)
         const args = some.flatMap(({ id, fence }) => [id, fence])
         const reply = await this.#runAt('extend', root, args)
         for (const [nth, { at }] of some.entries()) states[at] = text(reply[nth]) as port.LeaseState
       }
-    }
+    })
     return states
   }
 
   async tick(wish: port.ClaimWish): Promise<port.Ticked> {
     const all: port.Ticked = { ended: [], lost: 0, forgotten: [], held: false, nextDueAt: null }
-    for (const root of this.#roots) {
+    await each(this.#roots, async (root) => {
       const reply = await this.#runAt('tick', root, this.#wishArgs({ ...wish, want: 0 }))
       const [ended, lost, forgotten, held, dueInMs] = reply as [unknown[][], unknown, unknown[][], unknown, unknown]
       for (const [id, tenant, status, cls] of ended)
@@ -183,7 +184,7 @@ export class RedisScheduler implements port.Scheduler {
       all.lost += number(lost)
       all.held ||= number(held) === 1
       all.nextDueAt = sooner(all.nextDueAt, dueAt(dueInMs, this.#now))
-    }
+    })
     return all
   }
 
@@ -343,22 +344,47 @@ export class RedisScheduler implements port.Scheduler {
   }
 
   #run(name: Name, tenant: string, args: Argument[], bucket?: string, how: 'patiently' | 'quickly' = 'patiently') {
-    const root = this.#store.keys.of(tenant, 'q')
-    const keys = [root, ...(bucket === undefined ? [] : [this.#store.keys.of(tenant, 'limit', bucket)])]
-    return this.#call(name, keys, args, how)
+    const second = bucket === undefined ? [] : [this.#store.keys.of(tenant, 'limit', bucket)]
+    return this.#call(name, this.#store.keys.of(tenant, 'q'), second, args, how)
   }
 
   #runAt(name: Name, root: string, args: readonly Argument[]): Promise<unknown[]> {
-    return this.#call(name, [root], args, 'patiently')
+    return this.#call(name, root, [], args, 'patiently')
   }
 
-  async #call(name: Name, keys: string[], args: readonly Argument[], how: 'patiently' | 'quickly'): Promise<unknown[]> {
+  /**
+   * Every script names two keys that never exist both. So a Cluster refuses it (ASK, then TRYAGAIN) while its slot moves
+   * to another node; a script that names one key would run on the half of the keys that is there already.
+   */
+  async #call(
+    name: Name,
+    root: string,
+    second: readonly string[],
+    args: readonly Argument[],
+    how: 'patiently' | 'quickly',
+  ): Promise<unknown[]> {
+    const keys = [root, second[0] ?? `${root}:none`]
     const all = [this.#nowAt(), this.#store.keys.channel, ...args]
     const run = how === 'quickly' ? this.#store.run : this.#store.runPatiently
     const reply = await run.call(this.#store, `queue.${name}`, (redis) => SCRIPTS[name](redis, keys, all))
     if (name === 'watch') return [reply]
     if (!Array.isArray(reply)) throw new StoreUnavailable(`queue.${name}`, new Error('an answer that is none of ours'))
     return reply
+  }
+}
+
+/**
+ * Shard by shard. One that cannot be asked (its slot moves, its node is down) holds up only its own tenants, and what
+ * the others gave is not lost over it; only where none answers the failure is told.
+ */
+async function each<T>(shards: readonly T[], ask: (shard: T) => Promise<void>): Promise<void> {
+  let failures = 0
+  for (const shard of shards) {
+    try {
+      await ask(shard)
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable) || ++failures === shards.length) throw error
+    }
   }
 }
 

@@ -92,9 +92,13 @@ describe('the document of a job', () => {
 })
 
 test('whoever names nobody is somebody else than one whose name is empty, or is the word for it', () => {
-  const digests = [null, '', 'none', 'some', 'ana'].map((principal) => principalDigest({ principal }))
-  assert.equal(new Set(digests).size, 5)
-  assert.equal(principalDigest({ principal: 'ana' }), digests[4])
+  const digest = (principal: string | null, issuer = 'main', scopeDigest = 'rows') =>
+    principalDigest({ principal, issuer, scopeDigest })
+  const digests = [null, '', 'none', 'some', 'rows', 'ana'].map((principal) => digest(principal))
+  assert.equal(new Set(digests).size, 6)
+  assert.equal(digest('ana', 'main', 'other rows'), digest('ana'))
+  assert.notEqual(digest('ana', 'other'), digest('ana'))
+  assert.notEqual(digest(null, 'main', 'other rows'), digest(null))
 })
 
 test('a job has ended when it is neither queued nor running', () => {

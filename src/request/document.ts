@@ -58,9 +58,12 @@ export const jobPath = (id: string): string => `/_sluice/jobs/${id}`
 
 export const hasEnded = ({ status }: Pick<JobRecord, 'status'>): boolean => status !== 'queued' && status !== 'running'
 
-/** Whose a job is inside its tenant. A caller that names nobody is somebody else than one whose name is ''. */
-export const principalDigest = ({ principal }: Pick<Caller, 'principal'>): string =>
-  digestParts([principal ?? '', principal === null ? 'none' : 'some'])
+/**
+ * Whose a job is inside its tenant. A name means somebody only to the issuer that gave it. Of callers that name nobody
+ * (guests) those who see the same rows are one, and somebody else than one whose name is ''.
+ */
+export const principalDigest = ({ principal, issuer, scopeDigest }: Omit<Caller, 'tenant' | 'expiresAt'>): string =>
+  principal === null ? digestParts([issuer, scopeDigest, 'none']) : digestParts([issuer, principal, 'some'])
 
 /** Why a job has no good end; null while it may have one. */
 export function jobError({ status, error }: Pick<JobRecord, 'status' | 'error'>): JobError | null {

@@ -7,10 +7,10 @@ import type { Delivery, RateNotice } from './delivery.ts'
 import type { Fetched } from './fetched.ts'
 import type { House } from './house.ts'
 import type { Landing } from './landing.ts'
-import { lead, OWN_LIMITS } from './lead.ts'
+import { isOwnLimit, lead } from './lead.ts'
 import { pilot } from './pilot.ts'
 import type { Query } from './query.ts'
-import { waitingRight } from './right.ts'
+import { MustQueue, waitingRight } from './right.ts'
 import { cacheStatus, type Forwarded } from './status.ts'
 
 /** Codes and statuses that say the upstream is at fault, or far too busy: then an old answer is better than none (RFC 5861). */
@@ -54,12 +54,7 @@ async function together(call: Call, query: Query, reason: Reason, house: House):
       // A bypass wants what is true now: it neither reads the cache nor follows a flight of the fleet.
       reason === 'bypass' ? lead(query, right, null, cockpit, house) : pilot(query, right, cockpit, house),
     )
-  let seat = board(name)
-  const landing = await waitFor(seat, call, query).catch((error) => {
-    if (!isAnothersLimit(error, seat, query)) throw error
-    seat = board(`${query.tenant?.name}:${name}`)
-    return waitFor(seat, call, query)
-  })
+  const { seat, landing } = await landed(board, name, call, query)
   if (landing.kind === 'own') {
     const mine = seat.leads ? take(landing) : null
     return mine ? ownDelivery(mine, landing, reason) : alone(call, query, reason, house)
@@ -67,6 +62,24 @@ async function together(call: Call, query: Query, reason: Reason, house: House):
   if (!seat.leads) house.metrics.followers.inc({ scope: 'process' })
   else if (landing.by === 'fleet') house.metrics.followers.inc({ scope: 'fleet' })
   return sharedDelivery(landing, query, reason, seat.leads && landing.by === 'us', house)
+}
+
+/** Boards until there is a landing, or an end that is this caller's own too. */
+async function landed(
+  board: (name: string) => Seat<Landing>,
+  shared: string,
+  call: Call,
+  query: Query,
+): Promise<{ seat: Seat<Landing>; landing: Landing }> {
+  for (let name = shared; ; ) {
+    const seat = board(name)
+    try {
+      return { seat, landing: await waitFor(seat, call, query) }
+    } catch (error) {
+      if (name === shared && isAnothersLimit(error, seat, query)) name = `${query.tenant?.name}:${shared}`
+      else if (!(error instanceof MustQueue)) throw error
+    }
+  }
 }
 
 /** Those of one name share: what was asked before a purge is not what is asked after it. */
@@ -82,11 +95,11 @@ const rightOf = (call: Call, house: House) =>
   })
 
 /**
- * The tenant who led was over a limit of its own. Where tenants share answers that must not refuse the others: those of one
- * tenant then share a flight of their own.
+ * The tenant who led was over a limit of its own, or was told by the upstream to wait. Where tenants share answers that
+ * must not refuse the others: those of one tenant then share a flight of their own.
  */
-const isAnothersLimit = (error: unknown, { leads }: Seat<Landing>, { cache }: Query): boolean =>
-  !leads && cache.identity === 'shared' && error instanceof Refusal && OWN_LIMITS.has(error.code)
+const isAnothersLimit = (error: unknown, { leads }: Seat<Landing>, query: Query): boolean =>
+  !leads && query.cache.identity === 'shared' && isOwnLimit(error, query)
 
 /** For what cannot be shared (hit-for-miss): in parallel with whoever asks the same. */
 async function alone(call: Call, query: Query, reason: Reason, house: House): Promise<Delivery> {

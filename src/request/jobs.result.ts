@@ -122,7 +122,7 @@ function headersOf(stored: Stored, coding: Coding): FlatHeaders {
 }
 
 /** They speak of the answer to the query, not of this one. */
-const OF_THE_UPSTREAM_ALONE = new Set(['cache-control', 'expires', 'pragma'])
+const OF_THE_UPSTREAM_ALONE = new Set(['cache-control', 'date', 'expires', 'pragma'])
 
 async function* inOurWords(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {

@@ -333,7 +333,17 @@ describe('a result', () => {
 
   test('carries nothing that was said to somebody else, or at another time', async () => {
     const { succeed, result } = setup()
-    const names = ['set-cookie', 'cache-control', 'expires', 'pragma', 'x-request-id', 'age', 'ratelimit', 'connection']
+    const names = [
+      'set-cookie',
+      'cache-control',
+      'date',
+      'expires',
+      'pragma',
+      'x-request-id',
+      'age',
+      'ratelimit',
+      'connection',
+    ]
     const { id } = await succeed(TEXT, { headers: names.flatMap((name) => [name, 'theirs']) })
     assert.ok(!JSON.stringify((await result(id)).headers).includes('theirs'))
   })

@@ -27,3 +27,15 @@ export async function dropResult(tenant: string, id: string, framed: Buffer | nu
     house.log.warn({ err: error, tenant, id }, 'a result could not be dropped; it ends by its ttl')
   })
 }
+
+/** After a restart of the embedded store: counts the results that another life of this process left. Never rejects. */
+export async function recount(house: House): Promise<void> {
+  const { jobs } = await house.scheduler.jobs('0')
+  for (const { tenant, id } of jobs) {
+    const framed = await house.scheduler.result(tenant, id)
+    const stored = framed && decodeStored(framed)
+    const maxBytes = house.policy.tenant(tenant)?.maxResultsBytes
+    if (stored && maxBytes !== undefined) await keepWithin(tenant, id, stored, maxBytes, house)
+    await new Promise((resolve) => setImmediate(resolve)) // requests go first
+  }
+}

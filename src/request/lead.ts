@@ -46,7 +46,7 @@ export async function lead(
     toFleet = announce
     return landing
   } catch (error) {
-    toFleet = { how: 'failed', ...noteFor(error) }
+    toFleet = { how: 'failed', ...noteFor(error, query) }
     throw error
   } finally {
     // Not awaited: our own waiters need not wait until the lease is given back.
@@ -58,12 +58,20 @@ function isNews(found: Entry, than: number, query: Query, house: House): boolean
   return query.question.bypass === null && found.storedAt > than && freshness(found, house.clock.now()) === 'fresh'
 }
 
-/** Limits of the one who led: nobody else's business. */
-export const OWN_LIMITS: ReadonlySet<RefusalCode> = new Set(['RATE_LIMITED', 'QUEUE_FULL', 'QUEUE_TIMEOUT'])
+const OWN_LIMITS: ReadonlySet<RefusalCode> = new Set(['RATE_LIMITED', 'QUEUE_FULL', 'QUEUE_TIMEOUT'])
+
+/**
+ * Limits of the one who led: nobody else's business. Where tenants share answers an upstream that rests may do so for
+ * one of them only (a 429): the others see for themselves.
+ */
+export function isOwnLimit(error: unknown, { cache }: Query): boolean {
+  if (!(error instanceof Refusal)) return false
+  return OWN_LIMITS.has(error.code) || (error.code === 'BREAKER_OPEN' && cache.identity === 'shared')
+}
 
 /** Only what says something about the question is shared; a limit of its own or a client that left is nobody else's business. */
-function noteFor(error: unknown): { note?: Buffer } {
-  if (!(error instanceof Refusal) || OWN_LIMITS.has(error.code)) return {}
+function noteFor(error: unknown, query: Query): { note?: Buffer } {
+  if (!(error instanceof Refusal) || isOwnLimit(error, query)) return {}
   const note = noteOf(error)
   return note ? { note } : {}
 }

@@ -5,7 +5,7 @@ import type { House } from './house.ts'
 /** Tenants asked about at a look; with more at work than that, those of the first pages are told. */
 const MAX_TENANTS = 1_000
 /** Gauges that are looked at together share one asking, ms. */
-const FRESH_MS = 500
+const FRESH_MS = 100
 
 /** Tells the metrics what waits and what runs, over all processes, when they are looked at. */
 export class LoadGauges {

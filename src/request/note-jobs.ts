@@ -34,10 +34,8 @@ export function noteEnd({ claimed, finished, ending, tookMs }: End, house: House
   const { kept, status } = finished
   if (!kept) {
     if (status !== 'cancelled') metrics.leasesLost.inc()
-    return log.info(
-      { ...line, status: status ?? 'lost' },
-      'an attempt of a job came to nothing: it was not its any more',
-    )
+    log.info({ ...line, status: status ?? 'lost' }, 'an attempt of a job came to nothing: it was not its any more')
+    return
   }
   if (ending.how === 'succeeded' || ending.how === 'failed')
     metrics.jobs.inc({ tenant: tenantLabels.of(tenant), status: ending.how })

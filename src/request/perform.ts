@@ -14,15 +14,14 @@ import { flightName } from './fly.ts'
 import type { House } from './house.ts'
 import { dropResult, keepWithin } from './keep.ts'
 import type { Landing } from './landing.ts'
-import { lead } from './lead.ts'
+import { isOwnLimit, lead } from './lead.ts'
 import { decodeOrder } from './order.ts'
 import { pilot } from './pilot.ts'
 import type { Route, TenantPolicy } from './policy.ts'
 import type { Query } from './query.ts'
 import { readFar } from './recall.ts'
 import { requery } from './requery.ts'
-import type { Right } from './right.ts'
-import { noteShadow } from './right.ts'
+import { MustQueue, noteBegun, noteShadow, type Right } from './right.ts'
 
 /** What was brought home, on its way into the results. */
 interface Answer {
@@ -31,6 +30,8 @@ interface Answer {
   retryAfterMs: number | null
   /** In no coding. */
   body: AsyncIterable<Buffer>
+  /** Lets go of a body that nobody will read, where the upstream still sends it. */
+  drop?: () => void
 }
 
 /** Where it cannot be known whose fault it is: the upstream was given up, and says nothing any more. */
@@ -63,9 +64,6 @@ const done = (ending: Ending, servedMs: number | null = null): Done => ({ ending
 const failed = (code: string, detail?: string, servedMs: number | null = null): Done =>
   done({ how: 'failed', error: errorText(code, detail), result: null }, servedMs)
 
-/** It rode on another's query, which brought nothing that can be shared, and has lent its slot. */
-class MustQueue extends Error {}
-
 class Attempt {
   readonly #work: Work
   readonly #query: Query
@@ -95,6 +93,7 @@ class Attempt {
     const giveUp = setTimeout(() => hard.reject(late), deadlineMs + GRACE_MS)
     try {
       this.#query.upstream.checkTurn(this.#tenant.name)
+      noteBegun(this.#tenant, this.#work.claimed.queuedMs, this.#house)
       return await Promise.race([this.#answer(signal), hard.promise])
     } finally {
       clearTimeout(soft)
@@ -105,7 +104,10 @@ class Attempt {
   async #answer(signal: AbortSignal): Promise<Done> {
     const answer = this.#route.cached ? await this.#shared(signal) : await this.#own(signal)
     const retry = answer.status >= 500 ? this.#retry(answer) : null
-    if (retry) return this.#with(retry)
+    if (retry) {
+      answer.drop?.()
+      return this.#with(retry)
+    }
     const stored = await this.#store(answer)
     const result = encodeStored(stored)
     const { status } = answer
@@ -191,7 +193,12 @@ class Attempt {
       const timeoutMs = Number.POSITIVE_INFINITY // the limits of this attempt end it
       const reply = await upstream.ask({ ...ask, signal, timeoutMs, tenant: this.#tenant.name, idempotent })
       const { status, headers, retryAfterMs } = reply
-      return { status, headers: storedHeaders(headers), retryAfterMs, body: ending(decodedUpstream(reply), served) }
+      const drop = () => {
+        reply.body.destroy()
+        served()
+      }
+      const body = ending(decodedUpstream(reply), served)
+      return { status, headers: storedHeaders(headers), retryAfterMs, body, drop }
     } catch (error) {
       served()
       throw error
@@ -229,7 +236,7 @@ class Attempt {
       if (this.#asked) await Promise.race([this.#asked.left.promise, wait(GRACE_MS)])
       return this.#with({ how: 'back', renew: true })
     }
-    if (error instanceof MustQueue) return this.#with({ how: 'back', renew: true })
+    if (error instanceof MustQueue || this.#isOfTheOther(error)) return this.#with({ how: 'back', renew: true })
     if (error instanceof ResultTooLarge)
       return this.#failed('RESULT_TOO_LARGE', `it is larger than ${error.maxBytes} bytes (maxResultSize)`)
     if (!(error instanceof Refusal)) {
@@ -242,6 +249,12 @@ class Attempt {
     const mayRetry = error.code === 'UPSTREAM_UNREACHABLE' || error.code === 'UPSTREAM_INVALID'
     const retry = mayRetry ? this.#retry({ retryAfterMs: null, sent }) : null
     return retry ? this.#with(retry) : this.#failed(error.code, error.detail)
+  }
+
+  /** It rode on another's query, which waited longer for its slot than this job may run, or met a limit: it has not run. */
+  #isOfTheOther(error: unknown): boolean {
+    if (!this.#rides || !(error instanceof Refusal)) return false
+    return error.code === 'DEADLINE_EXCEEDED' || isOwnLimit(error, this.#query)
   }
 
   #failed(code: string, detail?: string): Done {
@@ -272,8 +285,9 @@ function ofFetched(fetched: Fetched): Answer {
   }
   const { reply, read } = fetched
   const { status, headers, retryAfterMs } = reply
-  const body = Object.assign(after(read, reply.body), { destroy: () => reply.body.destroy() })
-  return { status, headers: storedHeaders(headers), retryAfterMs, body: decodedUpstream({ headers, body }) }
+  const drop = () => reply.body.destroy()
+  const body = decodedUpstream({ headers, body: after(read, reply.body) })
+  return { status, headers: storedHeaders(headers), retryAfterMs, body, drop }
 }
 
 async function* later(make: () => Buffer | Promise<Buffer>): AsyncGenerator<Buffer> {

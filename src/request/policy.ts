@@ -73,6 +73,8 @@ export interface TenantPolicy {
   /** Its part of the scheduler. */
   readonly queue: TenantLimits
   readonly maxQueueMs: number
+  /** Of limits in `shadow`: what they would allow. */
+  readonly shadowed: { queueMs: number; concurrent: number }
   /** Of one result, and of all that are stored. */
   readonly maxResultBytes: number
   readonly maxResultsBytes: number
@@ -234,6 +236,7 @@ function compileTenant(config: Config, name: string): TenantPolicy | undefined {
     queue: queueLimits(settings),
     // In shadow it only tells; a day is what the setting allows at most.
     maxQueueMs: settings.shadow.includes('maxQueueTime') ? DAY_MS : settings.maxQueueTime,
+    shadowed: { queueMs: settings.maxQueueTime, concurrent: settings.maxConcurrentQueries },
     maxResultBytes: settings.maxResultSize,
     maxResultsBytes: settings.maxResultBytes,
     maxExecutionMs: settings.maxExecutionTime,

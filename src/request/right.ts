@@ -11,10 +11,15 @@ import type { Query } from './query.ts'
 
 /** The right to ask the upstream, for whoever leads a flight: a request asks for a slot, a job has one already. */
 export interface Right {
-  /** Waits for its turn. Throws what refuses it; rejects with the signal's reason. */
+  /** Waits for its turn. Throws what refuses it, MustQueue too; rejects with the signal's reason. */
   enter(query: Query, signal: AbortSignal): Promise<Entered>
   /** Somebody else asks the same, and is waited for: a slot that is held meanwhile is of no use. */
   ride(): Promise<void>
+}
+
+/** Who leads has lent its slot, and had better queue anew; whoever waits with it asks for himself. */
+export class MustQueue extends Error {
+  override readonly name = 'MustQueue'
 }
 
 export interface Entered {
@@ -33,7 +38,7 @@ export function waitingRight(house: House, note: (queuedMs: number) => void = ()
   return {
     async enter(query, signal) {
       const { tenant, upstream } = query
-      upstream.checkTurn(tenant?.name ?? NOBODY) // told at once, and nothing charged
+      upstream.checkTurn(tenant?.name ?? '') // told at once, and nothing charged
       const answer = await house.slots.take({
         wish: {
           tenant: tenant?.name ?? NOBODY,
@@ -48,6 +53,7 @@ export function waitingRight(house: House, note: (queuedMs: number) => void = ()
       note(answer.slot.queuedMs)
       house.metrics.queueWait.observe(query.class, answer.slot.queuedMs / 1_000)
       if (answer.wouldRefuse) noteShadow(tenant!, 'maxQueueSize', house)
+      if (tenant) noteBegun(tenant, answer.slot.queuedMs, house)
       return entered(answer, query, house)
     },
     async ride() {},
@@ -61,6 +67,7 @@ async function entered(
 ): Promise<Entered> {
   const leave = (servedMs: number | null) => slot.release(servedMs)
   try {
+    upstream.checkWait(tenant?.name ?? '')
     if (degraded) return { rate: await takeRate(tenant, upstream, house), leave }
     return { rate: rate ? noticeOf(rate, tenant!, house) : undefined, leave }
   } catch (error) {
@@ -95,6 +102,19 @@ const grantOf = ({ allowed, remaining, retryAfterMs, resetMs }: RateTaking): Gra
 export function noteShadow(tenant: TenantPolicy, limit: string, house: House): void {
   house.metrics.shadowRefusals.inc({ tenant: house.tenantLabels.of(tenant.name), limit })
   house.log.info({ tenant: tenant.name, limit }, 'a limit in shadow would have refused')
+}
+
+/** Counts what limits in shadow would have kept from beginning now. Waits for nothing. */
+export function noteBegun(tenant: TenantPolicy, queuedMs: number, house: House): void {
+  const { shadow, shadowed } = tenant
+  if (shadow.includes('maxQueueTime') && queuedMs > shadowed.queueMs) noteShadow(tenant, 'maxQueueTime', house)
+  if (!shadow.includes('maxConcurrentQueries')) return
+  house.scheduler.loads([tenant.name]).then(
+    ([load]) => {
+      if (load!.running > shadowed.concurrent) noteShadow(tenant, 'maxConcurrentQueries', house)
+    },
+    (error) => house.log.info({ err: error, tenant: tenant.name }, 'a limit in shadow could not be looked at'),
+  )
 }
 
 /** Throws RATE_LIMITED itself, with its headers. */

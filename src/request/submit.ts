@@ -75,11 +75,14 @@ async function orderOf(
       ...{ headers: plain, sealed, body: query.ask.body },
     }),
     keepsPayload: sealed === null, // a credential is kept only as long as its job lives
-    ...{ queueMs: tenant.maxQueueMs, keepMs: resultTtlMs },
+    ...{ queueMs: tenant.maxQueueMs, keepMs: resultTtlMs + Math.min(resultTtlMs, GONE_MS) },
     idempotency: idempotencyOf(call, query, body),
     replicated,
   }
 }
+
+/** A job is known so long after its result has gone (no longer than it had one), ms: RESULT_EXPIRED, and not JOB_NOT_FOUND. */
+const GONE_MS = 60_000
 
 const MAX_KEY_LENGTH = 255
 

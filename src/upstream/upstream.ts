@@ -138,6 +138,11 @@ export class Upstream {
     throw new Refusal('BREAKER_OPEN', { detail: 'the upstream has just come back', retryAfterMs: RECOVERING_MS })
   }
 
+  /** The same for one whose turn has come, for it may have been asked to wait meanwhile. */
+  checkWait(tenant: string): void {
+    this.#waits.check(tenant)
+  }
+
   /**
    * How many more queries may begin here now, and whose had better not: none while it rests or asked to be left alone,
    * few while it is probed, and after a rest no more at a time than have just succeeded, so that what has piled up does

@@ -103,11 +103,10 @@ export class Pool {
   async #untilMarked(): Promise<void> {
     const { scheduler, wish, clock } = this.#options
     const { signal } = this.#closing
-    const upstreams = wish(1)
-      .upstreams.filter(({ allow }) => allow > 0)
-      .map(({ name }) => name)
-    // A resting upstream is looked at again before long; others' marks end the wait at once.
-    const rests = upstreams.length < wish(1).upstreams.length
+    const all = wish(1).upstreams
+    const upstreams = all.filter(({ allow }) => allow > 0).map(({ name }) => name)
+    // A resting upstream, and a tenant that is told to wait, is looked at again before long; marks end the wait at once.
+    const rests = all.some(({ allow, avoid }) => allow === 0 || avoid.length > 0)
     if (upstreams.length === 0)
       await clock.sleep(PAUSE_MS, signal).catch(() => {}) // closing
     else await scheduler.wait(upstreams, rests ? PAUSE_MS : BLOCK_MS, signal)

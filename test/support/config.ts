@@ -23,6 +23,8 @@ export function configFor(upstreamUrl: string, sections: Settings = {}): string 
     routes: sections.routes ?? [queryRoute(), getRoute()],
     tenants: sections.tenants ?? { unknown: 'default', default: WIDE },
     telemetry: sections.telemetry ?? { logLevel: 'info' },
+    ...(sections.workers !== undefined && { workers: sections.workers }),
+    ...(sections.results !== undefined && { results: sections.results }),
   })
 }
 

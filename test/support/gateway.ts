@@ -24,13 +24,18 @@ export interface TestGateway extends AsyncDisposable {
   metric(name: string, labels?: Record<string, string>): Promise<number>
 }
 
-export async function startGateway(config: string, env: Record<string, string> = {}): Promise<TestGateway> {
+/** @param args further ones of `sluice serve` */
+export async function startGateway(
+  config: string,
+  env: Record<string, string> = {},
+  args: readonly string[] = [],
+): Promise<TestGateway> {
   const dir = mkdtempSync(join(tmpdir(), 'sluice-gateway-'))
   const configFile = join(dir, 'sluice.yaml')
   writeFileSync(configFile, config)
   const child = spawn(
     'setpriv', // ties the child's life to ours
-    ['--pdeathsig', 'KILL', process.execPath, MAIN, 'serve', '--config', configFile],
+    ['--pdeathsig', 'KILL', process.execPath, MAIN, 'serve', '--config', configFile, ...args],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
   )
   const lines: Record<string, unknown>[] = []

@@ -1,28 +1,13 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { sluice } from '../support/cli.ts'
 import { query } from '../support/client.ts'
 import { configFor } from '../support/config.ts'
 import { startGateway } from '../support/gateway.ts'
 import { startOrigin } from '../support/origin.ts'
-
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname
-
-interface Ran {
-  code: number
-  out: string
-  err: string
-}
-
-const sluice = (...args: string[]): Promise<Ran> =>
-  new Promise((resolve) => {
-    execFile(process.execPath, [MAIN, ...args], (error, out, err) => {
-      resolve({ code: error ? Number(error.code) : 0, out, err })
-    })
-  })
 
 function configFile(yaml: string): string {
   const file = join(mkdtempSync(join(tmpdir(), 'sluice-cli-')), 'sluice.yaml')
@@ -34,10 +19,11 @@ describe('sluice', { concurrency: 2 }, () => {
   test('help lists every verb with an example, and tells more about one', async () => {
     const { code, out } = await sluice('help')
     assert.equal(code, 0)
-    for (const verb of ['serve', 'check', 'config', 'token', 'explain', 'purge'])
+    for (const verb of ['serve', 'check', 'config', 'token', 'explain', 'purge', 'jobs', 'queues', 'tenants'])
       assert.match(out, new RegExp(`^  ${verb} `, 'm'))
     assert.match((await sluice('help', 'purge')).out, /--tag TAG/)
     assert.match((await sluice('purge', '--help')).out, /--tag TAG/)
+    assert.match((await sluice('help', 'jobs')).out, /^ID +TENANT +STATUS.*\njob_\w{26} +acme/m)
   })
 
   test('used wrongly ends with 2 and says what is right', async () => {
@@ -49,10 +35,28 @@ describe('sluice', { concurrency: 2 }, () => {
       ['config', 'x'],
       ['explain', 'GET'],
       ['token', '--tenant', 'a', '--ttl', '5'],
+      ['serve', '--role', 'boss'],
+      ['jobs'],
+      ['jobs', 'shwo', 'job_1'],
+      ['jobs', 'show'],
+      ['jobs', 'list', '--status', 'runing'],
+      ['jobs', 'list', '--limit', '0'],
+      ['jobs', 'list', '--dead', '--status', 'failed'],
+      ['tenants', 'show'],
+      ['tenants', 'set', 'acme'],
+      ['queues', '--al'],
     ]
     for (const { code, err } of await Promise.all(cases.map((args) => sluice(...args)))) {
       assert.equal(code, 2)
       assert.match(err, /^sluice: /)
+    }
+  })
+
+  test('serve in another role than all wants a store that processes share', async () => {
+    for (const role of ['gateway', 'worker']) {
+      const { code, err } = await sluice('serve', '--config', 'config/quickstart.yaml', '--role', role)
+      assert.equal(code, 1)
+      assert.match(err, new RegExp(`^sluice: --role ${role} needs store.kind: redis, for jobs`))
     }
   })
 

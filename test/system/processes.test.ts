@@ -6,6 +6,7 @@ import { configFor, queryRoute, redisStore } from '../support/config.ts'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
 import { type Origin, startOrigin } from '../support/origin.ts'
 import { freePort } from '../support/ports.ts'
+import { childrenOf, isAlive } from '../support/processes.ts'
 import { startRedis, type TestRedis } from '../support/redis.ts'
 import { until } from '../support/until.ts'
 
@@ -179,17 +180,5 @@ function environmentOf(pid: string): string {
     return readFileSync(`/proc/${pid}/environ`, 'utf8')
   } catch {
     return '' // it has ended, or is not ours
-  }
-}
-
-function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  } catch {
-    return false
   }
 }

@@ -32,7 +32,7 @@ export class Census implements AsyncDisposable {
   readonly #beating: Promise<void>
   #size = 0
 
-  constructor({ store, beatMs = 5_000, deadAfterMs = 3 * beatMs, clock = systemClock }: CensusOptions) {
+  constructor({ store, beatMs = 10_000, deadAfterMs = 3 * beatMs, clock = systemClock }: CensusOptions) {
     this.#store = store
     this.#beatMs = beatMs
     this.#deadAfterMs = deadAfterMs

@@ -33,7 +33,7 @@ const DOWN = new Error('the store is down')
 type Work<T> = (redis: RedisClient) => Promise<T>
 
 /** How often the store is asked whether it lives, so that its state is known without traffic. */
-const HEARTBEAT_MS = 1_000
+const HEARTBEAT_MS = 2_000
 
 /**
  * The shared Redis, with a deadline on every call and a breaker around it, so that a dead or stopped server costs
@@ -71,7 +71,7 @@ export class RedisStore {
     const own = `${this.keys.channel}:${this.process}`
     this.#bus = new RedisBus(connectSubscriber(place), this.#control, this.keys.channel, own)
     this.bus = this.#bus
-    this.#heartbeat = setInterval(() => void this.#beat(), HEARTBEAT_MS)
+    this.#heartbeat = setInterval(() => void this.#beatOrReconnect(), HEARTBEAT_MS)
     this.#heartbeat.unref()
     this.#connections = [this.#control, this.#bulk, this.#patient]
     for (const connection of this.#connections) connection.on('ready', () => void this.#beat())
@@ -115,18 +115,23 @@ export class RedisStore {
       return result
     } catch (cause) {
       this.#events.onCall?.(op, (performance.now() - startedAt) / 1_000, true)
-      this.#note(cause as Error)
+      if (!isAnswer(cause as Error)) this.#note(cause as Error)
       throw new StoreUnavailable(op, cause)
     }
   }
 
   /** The breaker: so many failures without a success between them, and nobody pays for another until a beat got through. */
   #note(cause: Error): void {
-    if (isAnswer(cause)) return
     this.#failuresInRow++
     if (this.#failuresInRow < MAX_FAILURES_IN_ROW || !this.#up) return
     this.#setUp(false, String(cause))
     this.#probe(FIRST_PROBE_MS)
+  }
+
+  /** One late beat is no outage either; the next ones follow closely, for they may be the only calls there are. */
+  #noteBeat(cause: Error): void {
+    this.#note(cause)
+    if (this.#up) setTimeout(() => void this.#beat(), FIRST_PROBE_MS).unref()
   }
 
   /** A server that stalled for a moment is asked again soon, one that stays away less and less often. */
@@ -147,8 +152,16 @@ export class RedisStore {
       // Whoever hears that it is up uses all of them.
       if (this.#up || this.#connections.every(({ status }) => status === 'ready')) this.#setUp(true, 'answers')
     } catch (error) {
-      this.#setUp(false, String(error))
+      this.#noteBeat(error as Error)
     }
+  }
+
+  /** Whoever stays silent on open connections may be a master of yesterday, or nobody: the way to the store is looked for anew. */
+  async #beatOrReconnect(): Promise<void> {
+    const wasDown = !this.#up
+    await this.#beat()
+    if (!wasDown || this.#up || this.#closed) return
+    for (const connection of this.#connections) if (connection.status === 'ready') connection.disconnect(true)
   }
 
   #setUp(up: boolean, reason: string): void {
@@ -176,10 +189,8 @@ export class RedisStore {
   }
 }
 
-/** An error reply about one key (a wrong type, a script's fault) says nothing about the server's health. */
-function isAnswer(error: Error): boolean {
-  return (
-    error.name === 'ReplyError' &&
-    !/^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|OOM|MISCONF|NOREPLICAS|TRYAGAIN)/.test(error.message)
-  )
+/** An error reply about one key (a wrong type, a script's fault, a slot on its way to another node) says nothing about the server's health. */
+function isAnswer({ name, message }: Error): boolean {
+  if (message.startsWith('Too many Cluster redirections')) return true
+  return name === 'ReplyError' && !/^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|OOM|MISCONF|NOREPLICAS)/.test(message)
 }
