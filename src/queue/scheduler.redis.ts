@@ -286,8 +286,14 @@ export class RedisScheduler implements port.Scheduler {
       const [next, flat] = await this.#store.run('queue.jobs', (redis) =>
         redis.zscan(`${root}:due`, from, 'COUNT', MAX_STEPS / 2),
       )
-      const ids = flat.filter((_, at) => at % 2 === 0).slice(0, MAX_STEPS)
-      return { next, items: (await this.#records(root, '', ids)).filter((record) => record !== null) }
+      // A small set comes whole, however few were asked for.
+      const ids = flat.filter((_, at) => at % 2 === 0)
+      const items: port.JobRecord[] = []
+      for (let at = 0; at < ids.length; at += MAX_STEPS) {
+        const records = await this.#records(root, '', ids.slice(at, at + MAX_STEPS))
+        items.push(...records.filter((record) => record !== null))
+      }
+      return { next, items }
     })
     return { cursor: page.cursor, jobs: page.items }
   }

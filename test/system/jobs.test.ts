@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -585,7 +585,8 @@ for (const kind of ['embedded', 'redis'] as const satisfies StoreKind[]) {
           ]
           return keys.filter((key) => !/:(job|res|pay|idem|list):/.test(key)).length
         }
-        return readdirSync(join(store.dir, 'results')).filter((file) => file.includes(id)).length
+        const dir = join(store.dir, 'results')
+        return existsSync(dir) ? readdirSync(dir).filter((file) => file.includes(id)).length : 0
       }
       const large = () => randomBytes(LARGE / 2).toString('hex')
 

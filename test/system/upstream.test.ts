@@ -132,11 +132,9 @@ describe('a breaker', () => {
       assert.equal(codeOf(refused), 'BREAKER_OPEN')
       assert.match(String(refused.headers['retry-after']), /^[12]$/)
     }
-    let stale = await as('acme', '/api/short/known')
-    await until(
-      async () => !/^hit; ttl/.test((stale = await as('acme', '/api/short/known')).cache),
-      'the end of its ttl',
-    )
+    const isStale = async () => !/^hit; ttl/.test((await as('acme', '/api/short/known')).cache)
+    await until(isStale, 'the end of its ttl')
+    const stale = await as('acme', '/api/short/known')
     assert.equal(stale.body, 'well')
     assert.match(stale.cache, /^hit; fwd=stale; ttl=-\d+; detail=error$/)
     assert.equal(origin.seen.length, seenBefore)
