@@ -48,56 +48,21 @@ function claimedOf(reply: Reply[]): Claimed {
   }
 }
 
-/** The words of a job, as entry.lua writes them. */
-const WORDS = [
-  ...(['tenant', 'upstream', 'route', 'class', 'number', 'principal', 'keeps', 'queueMs', 'keepMs', 'idem'] as const),
-  ...([
-    'submittedAt',
-    'status',
-    'fence',
-    'attempt',
-    'lost',
-    'linedAt',
-    'deadlineAt',
-    'startedAt',
-    'finishedAt',
-  ] as const),
-  ...(['revision', 'watchers', 'process', 'leased', 'runs', 'lined', 'charged'] as const),
-]
+/** Whose a stored job is: it begins with its tenant, as a text that ends in a zero byte (entry.lua). */
+export const ownerOf = (job: Buffer): string => job.toString('utf8', 0, job.indexOf(0))
 
-/** `{id, position, wait, words}`, or nothing. */
+/** As record_of.lua writes it, or nothing. */
 export function recordOfReply(reply: unknown): JobRecord | null {
   if (!Array.isArray(reply)) return null
-  const [id, position, wait, words] = reply as [Reply, Reply, Reply, Reply]
-  const all = text(words).split(' ')
-  const fields = Object.fromEntries(WORDS.map((name, at) => [name, all[at]!])) as Record<(typeof WORDS)[number], string>
-  const at = (word: string) => (word === '-' ? null : Number(word))
+  const [id, position, wait, tenant, upstream, route, cls, principal, status, ...rest] = reply as Reply[]
+  const [submittedAt, startedAt, finishedAt, deadlineAt, attempt, lost, revision, error] = rest
   return {
-    id: text(id),
-    ...{
-      tenant: fields.tenant,
-      principal: fields.principal,
-      upstream: fields.upstream,
-      route: fields.route,
-    },
-    class: CLASSES[Number(fields.class)]!,
-    status: fields.status as JobStatus,
-    ...{
-      submittedAt: Number(fields.submittedAt),
-      startedAt: at(fields.startedAt),
-      finishedAt: at(fields.finishedAt),
-    },
-    ...{
-      deadlineAt: Number(fields.deadlineAt),
-      attempt: Number(fields.attempt),
-      lost: Number(fields.lost),
-    },
-    error: all.slice(WORDS.length).join(' ') || null,
-    ...{
-      position: instant(position),
-      waitMs: instant(wait),
-      revision: Number(fields.revision),
-    },
+    ...{ id: text(id), tenant: text(tenant), principal: text(principal), upstream: text(upstream), route: text(route) },
+    class: CLASSES[number(cls)]!,
+    status: text(status) as JobStatus,
+    ...{ submittedAt: number(submittedAt), startedAt: instant(startedAt), finishedAt: instant(finishedAt) },
+    ...{ deadlineAt: number(deadlineAt), attempt: number(attempt), lost: number(lost), error: text(error) || null },
+    ...{ position: instant(position), waitMs: instant(wait), revision: number(revision) },
   }
 }
 

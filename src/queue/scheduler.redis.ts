@@ -9,7 +9,18 @@ import type { RedisStore } from '../kernel/redis/store.ts'
 import { Marks } from './marks.ts'
 import { CLASSES } from './policy.ts'
 import { REPLICA_MS, Replicas } from './replicas.ts'
-import { bytes, dueAt, givenOf, number, queuedRecord, rateOfReply, recordOfReply, refusedOf, text } from './reply.ts'
+import {
+  bytes,
+  dueAt,
+  givenOf,
+  number,
+  ownerOf,
+  queuedRecord,
+  rateOfReply,
+  recordOfReply,
+  refusedOf,
+  text,
+} from './reply.ts'
 import type * as port from './scheduler.ts'
 import { MAX_STEPS } from './scheduler.ts'
 
@@ -213,15 +224,15 @@ export class RedisScheduler implements port.Scheduler {
     const root = this.#store.keys.of(tenant, 'q')
     return this.#store.runBulk('queue.result', async (redis) => {
       const [words, result] = await redis.mgetBuffer(`${root}:job:${id}`, `${root}:res:${id}`)
-      return words?.toString().startsWith(`${tenant} `) ? (result ?? null) : null
+      return words && ownerOf(words) === tenant ? (result ?? null) : null
     })
   }
 
   dropResult(tenant: string, id: string): Promise<Buffer | null> {
     const root = this.#store.keys.of(tenant, 'q')
     return this.#store.run('queue.drop', async (redis) => {
-      const words = await redis.get(`${root}:job:${id}`)
-      return words?.startsWith(`${tenant} `) ? redis.getdelBuffer(`${root}:res:${id}`) : null
+      const job = await redis.getBuffer(`${root}:job:${id}`)
+      return job && ownerOf(job) === tenant ? redis.getdelBuffer(`${root}:res:${id}`) : null
     })
   }
 

@@ -19,20 +19,16 @@ export async function censusOf(store: RedisStore, nowAt: number): Promise<Census
     }
     const tenants: Census['tenants'] = {}
     for (const name of of('t')) {
-      const words = (await redis.get(`${root}:t:${name}`))!.split(' ')
-      const [, hard, , , paused, vt, , , , , , idleAt] = words
-      if (idleAt !== '-' && nowAt - Number(idleAt) >= 600_000) continue
+      const state = (await redis.eval(TENANT, 1, `${root}:t:${name}`)) as [string, number, number, string, string[]]
+      const [vt, hard, idleAt, paused, lanes] = state
+      if (idleAt >= 0 && nowAt - idleAt >= 600_000) continue
+      const lines = keys.filter((key) => key.startsWith(`line:${name}:`) || key === `later:${name}`)
+      const waiting = await Promise.all(lines.map((line) => scored(redis, `${root}:${line}`)))
+      const all = waiting.flatMap((line) => Object.entries(line)).sort(([, a], [, b]) => a - b)
       tenants[name] = {
-        vtUs: Number(vt),
-        hard: Number(hard),
-        paused: paused === '1',
+        ...{ vtUs: Number(vt), hard, paused: paused === '1' },
         running: (await redis.smembers(`${root}:run:${name}`)).sort(),
-        waiting: Object.keys(await scored(redis, `${root}:wait:${name}`)),
-        lanes: words
-          .slice(13)
-          .filter((word) => word.includes('/'))
-          .map((lane) => lane.split('/')[0]!)
-          .sort(),
+        ...{ waiting: all.map(([id]) => id), lanes: lanes.sort() },
       }
     }
     const busy: Census['busy'] = {}
@@ -52,6 +48,14 @@ export async function censusOf(store: RedisStore, nowAt: number): Promise<Census
     }
   })
 }
+
+/** Binary, which only the server here reads. */
+const TENANT = `
+  local text, lanes = redis.call('GET', KEYS[1]), {}
+  local state = { struct.unpack('<ddddddddddddssss', text) }
+  local at = state[17]
+  for i = 1, state[11] do local u, _, _, next = struct.unpack('<sss', text, at) lanes[i], at = u, next end
+  return { string.format('%.0f', state[5]), state[2], state[10], state[14], lanes }`
 
 async function scored(redis: RedisClient, key: string) {
   const flat = await redis.zrange(key, '0', '-1', 'WITHSCORES')

@@ -1,4 +1,4 @@
--- WITH ground tenant place wait entry move run wish choose job dispatch serve door
+-- WITH ground unit tenant load place position entry keep done move run mark wish choose next job hand dispatch serve door
 -- A waiting request asks for a slot: at once where there is room and nobody stands before it, else a place in the line.
 -- Atomic, O(log of the shard's work). A refusal changes nothing.
 --
@@ -10,37 +10,39 @@
 -- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
 
 local id, u, route, width = ARGV[8], ARGV[10], ARGV[11], tonumber(ARGV[13])
-local t, wish = load(ARGV[9], ARGV[7]), read_wish(14, false)
-local tier, busy = tier_of(t), wish.upstreams[1].busy
+local t, runs = load(ARGV[9], ARGV[7]), busy(u)
+local tier = tier_of(t)
 local function some(...) return call('EXISTS', ...) > 0 end
 
-local goes = tier ~= '-' and busy < width and not lane_of(t, u)
+local goes = tier ~= '-' and runs < width and not lane_of(t, u)
 if goes then
   local jobs = some(P .. 'ready:' .. u .. ':jobs')
-  goes = not some(P .. 'ready:' .. u .. ':slots') and not (jobs and busy + 1 >= width)
+  goes = not some(P .. 'ready:' .. u .. ':slots') and not (jobs and runs + 1 >= width)
     and (tier == 'ready' or not (jobs or some(P .. 'over:' .. u .. ':slots')))
 end
-local isFull = not goes and depth(t) >= t.maxQueue
+local isFull = not goes and t.depth >= t.maxQueue
 local rate, refused = refusal(t, route, isFull)
 if refused then return refused end
 
 t.number = t.number + 1
-local e = new_slot(id, t.number)
+local e = { kind = 'slots', id = id, tenant = ARGV[9], upstream = u, route = route, class = tonumber(ARGV[12]),
+  number = t.number, askedAt = now, process = ARGV[14], charged = 0, runs = '-', lined = '-' }
+slots[id] = e
 if goes then
   if #t.lanes == 0 then t.vt = max(t.vt, clock()) end
-  advance(t.vt)
   start(t, e)
 else
   line(t, e)
-  call('ZADD', P .. 'due', now + LEASE, id)
+  due(id, now + LEASE)
 end
 keep(e)
 place(t)
-save(t)
-if goes then return { 'granted', rate } end
+if goes then
+  done()
+  return { 'granted', rate }
+end
 
-local _, held = serve(wish)
-if load_slot(id).runs == '1' then return { 'granted', rate } end
-t = load(t.name)
-local position = call('ZRANK', P .. 'wait:' .. t.name, id) + 1
+local _, held = serve(read_wish(14, false))
+if e.runs == '1' then return { 'granted', rate } end
+local position = position_of_new(t, e)
 return { 'waiting', rate, isFull and 1 or 0, position, wait_ms(t, position, route), held }

@@ -1,4 +1,4 @@
--- WITH ground tenant place wait entry move run wish choose job dispatch serve
+-- WITH ground unit tenant load place entry keep done move run mark wish choose next job hand dispatch serve
 -- A worker comes for jobs: its wish is served, waiting requests that stand before them are granted on the way.
 -- Atomic, O(jobs claimed · log of the shard's work), at most a hundred steps.
 --
@@ -18,4 +18,5 @@ for _, u in ipairs(wish.upstreams) do
   local tookNone = u.allow > 0 and u.served == 0 and #claimed < wish.want
   if not tookNone then mark(u.name, u.width) end
 end
+done()
 return { claimed, held, next_due() }

@@ -1,4 +1,4 @@
--- WITH ground tenant place wait entry move run wish choose job dispatch serve
+-- WITH ground unit tenant load place entry keep done move run mark wish choose next job hand dispatch serve
 -- Changed limits hold for what is there already: running work finishes, waiting work starts at once where it now may.
 -- Atomic, at most a hundred steps of O(log of the shard's work).
 --
@@ -10,8 +10,6 @@
 
 local isKnown = call('EXISTS', P .. 't:' .. ARGV[3]) == 1
 if isKnown then
-  local t = load(ARGV[3], ARGV[4])
-  place(t)
-  save(t)
+  place(load(ARGV[3], ARGV[4]))
 end
 return { serve(read_wish(5, false)) }

@@ -22,8 +22,7 @@ end
 -- Nil: it may come in. Otherwise the answer that says why not.
 local function refusal(t, route, isFull)
   if isFull and not ARGV[3]:find('q') then
-    local waiting = depth(t)
-    return nil, { 'full', waiting, wait_ms(t, waiting + 1, route) }
+    return nil, { 'full', t.depth, wait_ms(t, t.depth + 1, route) }
   end
   local rate = take_rate()
   if rate and rate[1] == 0 and not ARGV[3]:find('r') then return nil, { 'limited', rate } end

@@ -1,4 +1,4 @@
--- WITH ground entry gone
+-- WITH ground unit entry gone
 -- Forgets a job that has ended. Atomic, O(log n).
 --
 -- KEYS[1] root
@@ -8,5 +8,5 @@
 -- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
 
 local e = load_job(ARGV[4])
-if not e or e.tenant ~= ARGV[3] or e.finishedAt == '-' or e.leased == '1' then return { 0, '' } end
+if not e or e.tenant ~= ARGV[3] or e.finishedAt < 0 or e.leased == '1' then return { 0, '' } end
 return { 1, forget(e) }

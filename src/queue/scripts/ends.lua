@@ -1,18 +1,18 @@
--- How a job ends, and what is kept of it.
+-- How a job's attempt ends, and what is kept of it.
 
 -- Nothing holds it any more: what it needed to run goes, and its record stays for a while.
 local function rest(e)
   local isTried = e.status == 'failed' or e.status == 'expired'
-  local keepMs = e.error == POISONED and DEAD_KEEP or tonumber(e.keepMs)
+  local keepMs = e.error == POISONED and DEAD_KEEP or e.keepMs
   if not (isTried and e.keeps == '1') then call('DEL', P .. 'pay:' .. e.id)
   else call('PEXPIRE', P .. 'pay:' .. e.id, keepMs + SLACK) end
-  call('ZADD', P .. 'due', e.finishedAt + keepMs, e.id)
-  keep(e, max(0, e.finishedAt - now + keepMs) + SLACK)
+  due(e.id, e.finishedAt + keepMs)
+  call('SET', P .. 'job:' .. e.id, job_text(e), 'PX', ('%d'):format(max(0, e.finishedAt - now + keepMs) + SLACK))
 end
 
 local function finish_job(e, status, err, result)
   e.status, e.error, e.finishedAt, e.lined = status, err, now, '-'
-  if result and result ~= '' then call('SET', P .. 'res:' .. e.id, result, 'PX', e.keepMs + SLACK) end
+  if result and result ~= '' then call('SET', P .. 'res:' .. e.id, result, 'PX', ('%d'):format(e.keepMs + SLACK)) end
   if err == POISONED then
     call('ZADD', P .. 'dead', now, e.id)
     if call('ZCARD', P .. 'dead') > MAX_DEAD then call('ZREMRANGEBYRANK', P .. 'dead', 0, 0) end
@@ -21,20 +21,15 @@ local function finish_job(e, status, err, result)
   if e.leased == '1' then keep(e) else rest(e) end
 end
 
-local function back(t, e, renew)
+-- Back to its place in the line, or there in a while (`delayMs`; nil: at once). `renew`: its time there begins anew.
+local function again(t, e, renew, delayMs)
   e.status, e.leased, e.runs = 'queued', '-', '-'
-  if renew then e.deadlineAt = now + e.queueMs end
-  line(t, e)
-  call('ZADD', P .. 'due', e.deadlineAt, e.id)
-  changed(e)
-  keep(e)
-end
-
-local function delay(t, e, delayMs)
-  e.status, e.leased, e.runs, e.lined, e.deadlineAt = 'queued', '-', '-', '-', now + delayMs + e.queueMs
-  call('ZADD', P .. 'wait:' .. t.name, e.class * ROOM + e.number, e.id)
-  t.depth = nil
-  call('ZADD', P .. 'due', now + delayMs, e.id)
+  if renew then e.deadlineAt = now + (delayMs or 0) + e.queueMs end
+  if delayMs then
+    call('ZADD', P .. 'later:' .. t.name, e.class * ROOM + e.number, e.id)
+    e.lined, t.depth, t.later = 'later', t.depth + 1, t.later + 1
+  else line(t, e) end
+  due(e.id, delayMs and now + delayMs or e.deadlineAt)
   changed(e)
   keep(e)
 end

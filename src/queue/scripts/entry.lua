@@ -1,43 +1,31 @@
--- One piece of work, a job or a slot, as a text of words in a fixed order; '-' stands for nothing. The twin is entry.ts.
--- Slot: tenant upstream route class number askedAt process charged runs lined.
--- Job: see `words`; runs, leased and lined are '1' or '-', and the error, its last, is the rest of the text.
-
-local SLOT, JOB = ('(%S+) '):rep(9) .. '(%S+)', ('(%S+) '):rep(26) .. '(.*)'
+-- One piece of work, a job or a slot, as struct.pack writes it (tenant.lua says how). The twin is entry.ts.
+-- '-' and -1 stand for nothing; runs and leased are '1' or '-', lined '1', 'later' (it waits for a retry) or '-'.
+-- A job begins with its tenant: `ownerOf` of reply.ts reads it there.
+-- NAME SLOT '<ddddssssss'
+-- NAME JOB '<sddddddddddddddssssssssssss'
 
 local function load_slot(id)
-  local text, e = call('HGET', P .. 'slots', id), { kind = 'slots', id = id }
+  if slots[id] then return slots[id] end
+  local text = call('HGET', P .. 'slots', id)
   if not text then return nil end
-  e.tenant, e.upstream, e.route, e.class, e.number, e.askedAt, e.process, e.charged, e.runs, e.lined = text:match(SLOT)
-  return e
-end
-
--- As acquire.lua takes it in.
-local function new_slot(id, number)
-  return { kind = 'slots', id = id, tenant = ARGV[9], upstream = ARGV[10], route = ARGV[11], class = ARGV[12],
-    number = number, askedAt = now, process = ARGV[14], charged = 0, runs = '-', lined = '-' }
+  local class, number, askedAt, charged, tenant, upstream, route, process, runs, lined = unpacked(SLOT, text)
+  slots[id] = { kind = 'slots', id = id, tenant = tenant, upstream = upstream, route = route, class = class, number = number,
+    askedAt = askedAt, process = process, charged = charged, runs = runs, lined = lined }
+  return slots[id]
 end
 
 local function load_job(id)
-  local text, e = call('GET', P .. 'job:' .. id), { kind = 'jobs', id = id }
+  if jobs[id] then return jobs[id] end
+  local text = call('GET', P .. 'job:' .. id)
   if not text then return nil end
-  e.tenant, e.upstream, e.route, e.class, e.number, e.principal, e.keeps, e.queueMs, e.keepMs, e.idem, e.submittedAt, e.status,
-    e.fence, e.attempt, e.lost, e.linedAt, e.deadlineAt, e.startedAt, e.finishedAt, e.revision, e.watchers, e.process, e.leased,
-    e.runs, e.lined, e.charged, e.error = text:match(JOB)
+  local tenant, class, number, queueMs, keepMs, submittedAt, fence, attempt, lost, linedAt, deadlineAt, startedAt, finishedAt,
+    revision, charged, upstream, route, principal, keeps, idem, status, watchers, process, leased, runs, lined,
+    err = unpacked(JOB, text)
+  local e = { kind = 'jobs', id = id, tenant = tenant, upstream = upstream, route = route, class = class, number = number,
+    principal = principal, keeps = keeps, queueMs = queueMs, keepMs = keepMs, idem = idem, submittedAt = submittedAt,
+    status = status, fence = fence, attempt = attempt, lost = lost, linedAt = linedAt, deadlineAt = deadlineAt,
+    startedAt = startedAt, finishedAt = finishedAt, revision = revision, watchers = watchers, process = process,
+    leased = leased, runs = runs, lined = lined, charged = charged, error = err }
+  jobs[id] = e
   return e
-end
-
--- Numbers are whole and below 10^14, which is as far as Lua writes them out.
-local function words(e)
-  return table.concat({ e.tenant, e.upstream, e.route, e.class, e.number, e.principal, e.keeps, e.queueMs, e.keepMs, e.idem,
-    e.submittedAt, e.status, e.fence, e.attempt, e.lost, e.linedAt, e.deadlineAt, e.startedAt, e.finishedAt, e.revision,
-    e.watchers, e.process, e.leased, e.runs, e.lined, e.charged, e.error }, ' ')
-end
-
--- Written as it now is. @param keepMs how long Redis keeps a job at the most, nil: for ever
-local function keep(e, keepMs)
-  if e.kind == 'slots' then
-    call('HSET', P .. 'slots', e.id, table.concat({ e.tenant, e.upstream, e.route, e.class, e.number, e.askedAt, e.process,
-      e.charged, e.runs, e.lined }, ' '))
-  elseif keepMs then call('SET', P .. 'job:' .. e.id, words(e), 'PX', keepMs)
-  else call('SET', P .. 'job:' .. e.id, words(e)) end
 end

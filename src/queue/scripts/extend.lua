@@ -1,4 +1,4 @@
--- WITH ground entry
+-- WITH ground unit entry
 -- A process says that it lives: all its leases hold for another while. One call per process and third of a lease.
 -- Atomic, O(ids), at most a hundred of them.
 --
@@ -16,9 +16,10 @@ for i = 3, #ARGV, 2 do
     if slot then state = slot.runs == '1' and 'granted' or 'waiting' end
   else
     local job = load_job(id)
-    if job and job.fence == fence and job.leased == '1' and job.status == 'running' then state = 'held' end
+    if job and job.fence == tonumber(fence) and job.leased == '1' and job.status == 'running' then state = 'held' end
   end
-  if state ~= 'lost' then call('ZADD', P .. 'due', now + LEASE, id) end
+  if state ~= 'lost' then due(id, now + LEASE) end
   states[#states + 1] = state
 end
+if dued > 2 then call(unpack(dues, 1, dued)) end
 return states

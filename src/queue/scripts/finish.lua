@@ -1,4 +1,4 @@
--- WITH ground tenant place wait entry move run wish choose job ends dispatch serve
+-- WITH ground unit tenant load place entry keep done move run mark wish choose next job hand ends dispatch serve
 -- Ends a job's attempt, if its lease is still this one's, and claims what comes next: one call per job.
 -- Atomic, O(log of the shard's work) and at most a hundred steps.
 --
@@ -11,23 +11,22 @@
 
 local e, how, served = load_job(ARGV[3]), ARGV[5], tonumber(ARGV[6])
 local kept = 0
-if e and e.fence == ARGV[4] and e.leased == '1' then
+if e and e.fence == tonumber(ARGV[4]) and e.leased == '1' then
   local t = load(e.tenant)
   stop(t, e, served >= 0 and served or nil)
   kept = e.status == 'running' and 1 or 0
   if kept == 0 then rest(e)
-  elseif how == 'retry' then delay(t, e, tonumber(ARGV[7]))
+  elseif how == 'retry' then again(t, e, true, tonumber(ARGV[7]))
   elseif how == 'back' then
     e.attempt = e.attempt - 1
-    back(t, e, ARGV[7] == '1')
+    again(t, e, ARGV[7] == '1')
   else
     finish_job(e, how, ARGV[8], ARGV[9])
   end
   place(t)
-  save(t)
 else
   -- The same ending once more, because its answer was lost on the way, is kept as it was.
   local became = (how == 'retry' or how == 'back') and 'queued' or how
-  if e and e.fence == ARGV[4] and e.leased ~= '1' and e.status == became then kept = 1 else e = { status = '' } end
+  if e and e.fence == tonumber(ARGV[4]) and e.leased ~= '1' and e.status == became then kept = 1 else e = { status = '' } end
 end
 return { kept, e.status, serve(read_wish(10, false)) }

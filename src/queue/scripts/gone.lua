@@ -10,11 +10,3 @@ local function forget(e)
   if e.idem ~= '-' then call('DEL', P .. 'idem:' .. e.tenant .. ':' .. e.idem) end
   return result
 end
-
-local function remove_slot(t, e, served)
-  if e.runs == '1' then stop(t, e, served) else unline(t, e) end
-  call('ZREM', P .. 'due', e.id)
-  call('HDEL', P .. 'slots', e.id)
-  place(t)
-  save(t)
-end

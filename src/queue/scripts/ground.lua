@@ -3,9 +3,9 @@
 -- KEYS[1]  root    all keys of a shard begin with it and lie in its slot:
 --   <root>:t:<tenant>           string  what is known of a tenant (tenant.lua)
 --   <root>:line:<t>:<u>:<kind>  zset    its jobs or slots for an upstream: id -> class * ROOM + number
---   <root>:wait:<t>             zset    all of its work that waits, jobs that wait for a retry included; same scores
---   <root>:run:<t>              set     its work that runs
+--   <root>:later:<t>            zset    its jobs that wait for a retry; same scores
 --   <root>:ready|over:<u>:<kind> zset   tenants that may run now: name -> virtual time, µs
+--   <root>:run:<t>              set     its work that runs
 --   <root>:busy:<u>             set     what runs of an upstream
 --   <root>:due                  zset    id -> instant at which tick.lua has to look at it, ms
 --   <root>:mark:<u>             zset    one member while jobs may be claimed and no worker has come for them
@@ -17,26 +17,27 @@
 --   <root>:tenants              set     tenants with work;  <root>:v  the clock: largest start tag served, µs
 -- ARGV[1]  nowAt   ms since the epoch; 0: Redis' own clock, which leases need. Only tests give another.
 
-local call, floor, max, min = redis.call, math.floor, math.max, math.min
+-- NAME lines: script.ts writes the second word wherever the first stands. A local that functions share costs each of them.
+-- NAME call redis.call
+-- NAME floor math.floor
+-- NAME max math.max
+-- NAME min math.min
+-- NAME packed struct.pack
+-- NAME unpacked struct.unpack
+-- NAME LEASE 14000
+-- NAME FORGET 600000
+-- NAME MAX_LOST 3
+-- NAME DEAD_KEEP 604800000
+-- NAME MAX_DEAD 1000
+-- NAME STEPS 100
+-- NAME SLACK 60000
+-- NAME ROOM 35184372088832
+-- NAME FIRST_ESTIMATE 1000
+-- NAME POISONED '{"code":"JOB_POISONED"}'
+-- NAME TIMED_OUT '{"code":"QUEUE_TIMEOUT"}'
+
 local P, now = KEYS[1] .. ':', tonumber(ARGV[1])
 if now == 0 then
   local time = call('TIME')
   now = time[1] * 1000 + floor(time[2] / 1000)
-end
-
-local LEASE, FORGET, MAX_LOST, DEAD_KEEP, MAX_DEAD, STEPS = 14000, 600000, 3, 604800000, 1000, 100
-local ROOM, FIRST_ESTIMATE, MAX_DEBT, TURNS = 2 ^ 45, 1000, 30000000, { 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 2 }
-local POISONED, TIMED_OUT = '{"code":"JOB_POISONED"}', '{"code":"QUEUE_TIMEOUT"}'
-local SLACK, CLOCK_KEEP, clockUs = 60000, 86400000, nil
-
-local function charge(ms, weight) return floor(ms * 1000 / weight) end
-local function mean(old, seen) return old and floor((7 * old + seen) / 8) or seen end
-local function clock()
-  clockUs = clockUs or tonumber(call('GET', P .. 'v') or 0)
-  return clockUs
-end
-local function advance(vt)
-  if vt <= clock() then return end
-  clockUs = vt
-  call('SET', P .. 'v', vt, 'PX', CLOCK_KEEP)
 end

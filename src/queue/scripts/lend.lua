@@ -1,4 +1,4 @@
--- WITH ground tenant place wait entry move run wish choose job dispatch serve
+-- WITH ground unit tenant load place entry keep done move run mark wish choose next job hand dispatch serve
 -- A job rides on somebody else's query: it keeps its lease, and others may have its slot. Atomic, as finish.lua.
 --
 -- KEYS[1] root
@@ -8,14 +8,13 @@
 -- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
 
 local e, kept = load_job(ARGV[3]), 0
-if e and e.fence == ARGV[4] and e.leased == '1' and e.status == 'running' then
+if e and e.fence == tonumber(ARGV[4]) and e.leased == '1' and e.status == 'running' then
   local t = load(e.tenant)
   kept = 1
   stop(t, e, nil)
   e.leased = '1'
   keep(e)
-  call('ZADD', P .. 'due', now + LEASE, e.id)
+  due(e.id, now + LEASE)
   place(t)
-  save(t)
 end
 return { kept, serve(read_wish(5, false)) }

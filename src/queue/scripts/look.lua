@@ -1,4 +1,4 @@
--- WITH ground tenant place wait entry record_of
+-- WITH ground unit tenant load position entry record_of
 -- Tells of jobs, those of this tenant (any, where it is ''), with their place in the line. Atomic, O(ids), at most a hundred.
 --
 -- KEYS[1] root

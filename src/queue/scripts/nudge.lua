@@ -1,4 +1,4 @@
--- WITH ground tenant place wait entry move run wish choose job dispatch serve
+-- WITH ground unit tenant load place entry keep done move run mark wish choose next job hand dispatch serve
 -- Grants waiting requests what room there is: the worker that room was held for has not come.
 -- Atomic, at most a hundred steps of O(log of the shard's work).
 --

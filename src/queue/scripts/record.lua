@@ -1,4 +1,4 @@
--- WITH ground tenant place wait entry move job ends record_of
+-- WITH ground unit tenant load position entry keep done job ends take record_of
 -- A job that is over as it is submitted: a cached answer is its result. Atomic, O(log of the caller's jobs).
 --
 -- KEYS[1] root
@@ -7,14 +7,11 @@
 -- EXPIRES  after keepMs (tick.lua), at the latest a minute later by itself
 -- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
 
-local id, name, idem = ARGV[8], ARGV[9], ARGV[18]
-local known = idem ~= '' and call('GET', P .. 'idem:' .. name .. ':' .. idem)
-if known then
-  local first_id, fingerprint = known:match('(%S+) (%S+)')
-  return { fingerprint == ARGV[19] and 'repeat' or 'mismatch', first_id }
-end
+local before = known(ARGV[9], ARGV[18])
+if before then return before end
 
-local e = new_job(id, 0)
+local e = new_job(ARGV[8], 0)
 e.startedAt, e.revision = now, 0
 finish_job(e, 'succeeded', '', ARGV[21])
+done()
 return { 'recorded', record(e) }

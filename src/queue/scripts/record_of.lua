@@ -1,10 +1,12 @@
--- A job as it is told: its words (entry.lua), then position and wait, -1 unless it is queued.
+-- A job as it is told: `recordOfReply` of reply.ts reads these fields in this order. Position and wait: -1 unless it is queued.
 
-local function record(e, t)
+local function record(e)
   local position, wait = -1, -1
   if e.status == 'queued' then
-    position = call('ZRANK', P .. 'wait:' .. e.tenant, e.id) + 1
-    wait = wait_ms(t or load(e.tenant), position, e.route)
+    local t = load(e.tenant)
+    position = position_of(t, e)
+    wait = wait_ms(t, position, e.route)
   end
-  return { e.id, position, wait, words(e) }
+  return { e.id, position, wait, e.tenant, e.upstream, e.route, e.class, e.principal, e.status, e.submittedAt, e.startedAt,
+    e.finishedAt, e.deadlineAt, e.attempt, e.lost, e.revision, e.error }
 end

@@ -1,4 +1,4 @@
--- WITH ground tenant place wait entry move run wish choose job gone dispatch serve
+-- WITH ground unit tenant load place entry keep done move run mark wish choose next job hand leave dispatch serve
 -- A request gives back its slot, or its place in the line; what comes next is granted and claimed.
 -- Atomic, O(log of the shard's work) and at most a hundred steps.
 --

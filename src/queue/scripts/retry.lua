@@ -1,4 +1,4 @@
--- WITH ground tenant place wait entry move wish job ends record_of
+-- WITH ground unit tenant load place position entry keep done move mark job ends record_of
 -- A job that failed or expired, once more, by an operator's hand: where its payload was kept. Atomic, O(log of the line).
 --
 -- KEYS[1] root
@@ -15,10 +15,10 @@ if not hasEnded or call('EXISTS', P .. 'pay:' .. e.id) == 0 then return { 0, rec
 local t = load(e.tenant)
 call('ZREM', P .. 'dead', e.id)
 call('DEL', P .. 'res:' .. e.id)
-e.error, e.finishedAt, e.startedAt, e.queueMs, e.lost, e.attempt = '', '-', '-', ARGV[5], 0, 0
+e.error, e.finishedAt, e.startedAt, e.queueMs, e.lost, e.attempt = '', -1, -1, tonumber(ARGV[5]), 0, 0
 call('PERSIST', P .. 'pay:' .. e.id)
-back(t, e, true)
+again(t, e, true)
 place(t)
-save(t)
 mark(e.upstream, tonumber(ARGV[6]))
-return { 1, record(e, t) }
+done()
+return { 1, record(e) }

@@ -1,4 +1,4 @@
--- WITH ground tenant place wait entry move wish job door
+-- WITH ground unit tenant load place position entry keep done move mark take door
 -- Takes a job in: idempotency, depth and rate at the door, then its record, its place in the line, its mark.
 -- Atomic, O(log of the tenant's and the shard's work). A refusal changes nothing.
 --
@@ -10,15 +10,12 @@
 -- EXPIRES  nothing while the job lives; tick.lua forgets it after its end
 -- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
 
-local id, name, u, route, idem = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[18]
-local known = idem ~= '' and call('GET', P .. 'idem:' .. name .. ':' .. idem)
-if known then
-  local first_id, fingerprint = known:match('(%S+) (%S+)')
-  return { fingerprint == ARGV[19] and 'repeat' or 'mismatch', first_id }
-end
+local id, name, u, route = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
+local before = known(name, ARGV[18])
+if before then return before end
 
 local t = load(name, ARGV[7])
-local isFull = depth(t) >= t.maxQueue
+local isFull = t.depth >= t.maxQueue
 local rate, refused = refusal(t, route, isFull)
 if refused then return refused end
 
@@ -26,9 +23,10 @@ t.number = t.number + 1
 local e = new_job(id, t.number)
 line(t, e)
 keep(e)
-call('ZADD', P .. 'due', e.deadlineAt, id)
+if ARGV[20] ~= '' then put('pay:' .. id, ARGV[20]) end
+due(id, e.deadlineAt)
 place(t)
-save(t)
 mark(u, tonumber(ARGV[13]))
-local position = call('ZRANK', P .. 'wait:' .. name, id) + 1
+done()
+local position = position_of_new(t, e)
 return { 'queued', rate, isFull and 1 or 0, position, wait_ms(t, position, route), now }

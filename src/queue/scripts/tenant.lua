@@ -1,39 +1,34 @@
--- One tenant's state: loaded once, changed as a table, saved once (place.lua). The twin is tenant.ts.
--- A text of words: weight hard soft maxQueue paused, vt, number, turn, gap, startedAt, more, idleAt, tier where it stands,
--- then a lane each: <upstream>/<jobs>/<slots>, per kind a digit per class that says whether there is work, then
--- <route>=<mean service ms> each. '-' stands for nothing.
+-- One tenant's state: loaded once, changed as a table, written once (done.lua). The twin is tenant.ts.
+-- Binary, as struct.pack writes it: a number is eight bytes, so that none is written out or read as text; a text ends in a
+-- zero byte. First TENANT, then a LANE per upstream that it has work for, and a MEAN per route. `limits` is their text as
+-- the config said it, to see whether it changed; a lane has per kind a digit per class that says whether there is any
+-- work; a mean is a service time, ms. gap and idleAt: -1 for nothing. How much runs and waits is never kept as a number:
+-- load.lua asks the sets that hold it.
+-- NAME TENANT '<ddddddddddddssss'
+-- NAME LANE '<sss'
+-- NAME MEAN '<sd'
 
-local STATE = ('(%S+) '):rep(13) .. '?(.*)'
-
-local function set_limits(t, weight, hard, soft, maxQueue, paused)
-  t.weight, t.hard, t.soft, t.maxQueue, t.paused = tonumber(weight), tonumber(hard), tonumber(soft), tonumber(maxQueue), paused
+local function tenant_text(t)
+  local tail, means = '', 0
+  for _, lane in ipairs(t.lanes) do tail = tail .. packed(LANE, lane.u, lane.jobs, lane.slots) end
+  for route, ms in pairs(t.means) do tail, means = tail .. packed(MEAN, route, ms), means + 1 end
+  return packed(TENANT, t.weight, t.hard, t.soft, t.maxQueue, t.vt, t.number, t.turn, t.gap, t.startedAt, t.idleAt, #t.lanes,
+    means, t.limits, t.paused, t.more, t.tier) .. tail
 end
 
-local function fresh(t, limits)
-  t.vt, t.number, t.turn, t.gap, t.startedAt, t.more, t.idleAt, t.tier, t.rest = 0, 0, 0, nil, 0, '-', now, '-', ''
-  set_limits(t, limits:match('(%S+) (%S+) (%S+) (%S+) (%S+)'))
-end
-
-local function load(name, limits)
-  local t, text = { name = name, lanes = {}, placedVt = 0 }, call('GET', P .. 't:' .. name)
-  t.running = call('SCARD', P .. 'run:' .. name)
-  if not text then
-    fresh(t, limits or '1 1 1 1 0')
-    return t
+local function tenant_of(name, text)
+  local weight, hard, soft, maxQueue, vt, number, turn, gap, startedAt, idleAt, laneCount, meanCount, limits,
+    paused, more, tier, at = unpacked(TENANT, text)
+  local lanes, means = {}, {}
+  for i = 1, laneCount do
+    local u, jobs, slots, next = unpacked(LANE, text, at)
+    lanes[i], at = { u = u, jobs = jobs, slots = slots }, next
   end
-  local w, h, s, q, p, vt, number, turn, gap, startedAt, more, idleAt, tier, rest = text:match(STATE)
-  if idleAt ~= '-' and now - idleAt >= FORGET then
-    fresh(t, limits or table.concat({ w, h, s, q, p }, ' '))
-    return t
+  for _ = 1, meanCount do
+    local route, ms, next = unpacked(MEAN, text, at)
+    means[route], at = ms, next
   end
-  t.vt, t.number, t.turn, t.gap, t.startedAt = tonumber(vt), tonumber(number), tonumber(turn), tonumber(gap), tonumber(startedAt)
-  t.more, t.idleAt, t.tier, t.rest, t.placedVt = more, idleAt, tier, rest, t.vt
-  for u, jobs, slots in rest:gmatch('([^%s/]+)/(%d+)/(%d+)') do t.lanes[#t.lanes + 1] = { u = u, jobs = jobs, slots = slots } end
-  if limits then set_limits(t, limits:match('(%S+) (%S+) (%S+) (%S+) (%S+)')) else set_limits(t, w, h, s, q, p) end
-  return t
-end
-
-local function tier_of(t)
-  if t.paused == '1' or t.running >= t.hard then return '-' end
-  return t.running < t.soft and 'ready' or 'over'
+  return { name = name, limits = limits, weight = weight, hard = hard, soft = soft, maxQueue = maxQueue, paused = paused,
+    vt = vt, placedVt = vt, number = number, turn = turn, gap = gap, startedAt = startedAt, more = more, idleAt = idleAt,
+    tier = tier, lanes = lanes, means = means, changed = false }
 end

@@ -1,4 +1,4 @@
--- WITH ground tenant place wait entry move run wish choose job ends gone dispatch serve
+-- WITH ground unit tenant load place entry keep done move run mark wish choose next job hand ends gone leave dispatch serve
 -- Looks at up to a hundred of what is due: leases that ran out, places in the line that did, retries whose time has
 -- come, records past their keeping. Any process may; nobody leads. Atomic, O(due · log of the shard's work).
 --
@@ -15,7 +15,7 @@ local function lose(t, e)
   stop(t, e, nil)
   if e.status ~= 'running' then return rest(e) end
   lost, e.lost = lost + 1, e.lost + 1
-  if e.lost < MAX_LOST then return back(t, e, true) end
+  if e.lost < MAX_LOST then return again(t, e, true) end
   finish_job(e, 'failed', POISONED)
   tell(e)
 end
@@ -27,22 +27,21 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, S
   local e = not slot and load_job(id)
   if slot then remove_slot(load(slot.tenant), slot, nil)
   elseif not e then call('ZREM', P .. 'due', id) -- its record is gone by itself
-  elseif e.finishedAt ~= '-' and e.leased ~= '1' then forgotten[#forgotten + 1] = { id, e.tenant, forget(e) }
+  elseif e.finishedAt >= 0 and e.leased ~= '1' then forgotten[#forgotten + 1] = { id, e.tenant, forget(e) }
   else
     local t = load(e.tenant)
     if e.leased == '1' then lose(t, e)
-    elseif e.lined ~= '1' and now < tonumber(e.deadlineAt) then
+    elseif e.lined ~= '1' and now < e.deadlineAt then
       line(t, e)
       keep(e)
-      call('ZADD', P .. 'due', e.deadlineAt, id)
+      due(id, e.deadlineAt)
     else
       unline(t, e)
       finish_job(e, 'expired', TIMED_OUT)
       tell(e)
     end
     place(t)
-    save(t)
   end
 end
-local _, held, dueAt = serve(read_wish(3, false))
-return { ended, lost, forgotten, held, dueAt }
+local _, held, nextInMs = serve(read_wish(3, false))
+return { ended, lost, forgotten, held, nextInMs }

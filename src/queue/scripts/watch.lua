@@ -1,4 +1,4 @@
--- WITH ground entry
+-- WITH ground unit entry keep
 -- From now on this process hears of the job's changes. Atomic, O(processes that watch it).
 --
 -- KEYS[1] root
@@ -9,7 +9,7 @@
 
 local e = load_job(ARGV[4])
 if not e or e.tenant ~= ARGV[3] then return 0 end
-if (',' .. e.watchers .. ','):find(',' .. ARGV[5] .. ',', 1, true) or e.finishedAt ~= '-' then return 1 end
+if (',' .. e.watchers .. ','):find(',' .. ARGV[5] .. ',', 1, true) or e.finishedAt >= 0 then return 1 end
 e.watchers = e.watchers == '-' and ARGV[5] or e.watchers .. ',' .. ARGV[5]
-keep(e)
+call('SET', P .. 'job:' .. e.id, job_text(e))
 return 1
