@@ -4,6 +4,7 @@ import { readConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { watchConfig } from '../config/watch.ts'
 import { type Gateway, openGateway, type Role } from '../gateway.ts'
+import { DatabaseUnusable } from '../queue/database.sqlite.ts'
 import { routeFaults } from '../request/policy.ts'
 import { createLog, type LogParts } from '../telemetry/log.ts'
 import { Refused } from './output.ts'
@@ -63,8 +64,15 @@ function refuseUnshared({ store }: Config, role: Role): void {
   )
 }
 
+/** A file of jobs that cannot be used is the operator's to mend, and no fault of ours. */
+function orRefused(error: unknown): never {
+  if (error instanceof DatabaseUnusable) throw new Refused(error.message, { cause: error })
+  throw error
+}
+
 async function openAlone(config: Config, role: Role, parts: LogParts): Promise<Gateway> {
-  const gateway = await openGateway(config, { ...parts, role, doors: { data: role !== 'worker', admin: true } })
+  const doors = { data: role !== 'worker', admin: true }
+  const gateway = await openGateway(config, { ...parts, role, doors }).catch(orRefused)
   return {
     ...gateway,
     async reload(next) {

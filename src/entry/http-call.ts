@@ -24,6 +24,7 @@ export class HttpCall implements Call {
   readonly timings: Timings = { auth: 0, cache: 0, queue: 0, upstream: 0 }
   readonly facts: Facts = { tenant: null, principal: null, route: '', key: undefined }
   readonly incoming: IncomingMessage
+  readonly closing: AbortSignal
   /** Monotonic, for durations. */
   readonly startedMs: number
   readonly #bounds: BodyBounds
@@ -41,6 +42,7 @@ export class HttpCall implements Call {
     target: { path: string; query: string },
     nowAt: number,
     bounds: BodyBounds,
+    closing: AbortSignal,
     goOn?: () => void,
   ) {
     const given = req.headers['x-request-id']
@@ -52,6 +54,7 @@ export class HttpCall implements Call {
     this.startedAt = nowAt
     this.startedMs = performance.now()
     this.incoming = req
+    this.closing = closing
     this.#left = left
     this.#bounds = bounds
     this.#goOn = goOn

@@ -306,7 +306,14 @@ describe('streams of events', () => {
     const streams = new EventStreams({ max })
     const refused: Refusal[] = []
     const server = createServer(async (req, res) => {
-      const call = new HttpCall(req, res as never, { path: req.url!, query: '' }, 0, BOUNDS)
+      const call = new HttpCall(
+        req,
+        res as never,
+        { path: req.url!, query: '' },
+        0,
+        BOUNDS,
+        new AbortController().signal,
+      )
       const delivery = { kind: 'events', outcome: 'queued', events } as const
       await streams.write(call, res, delivery, null, new AbortController().signal).catch((error) => {
         refused.push(error)

@@ -163,7 +163,7 @@ export class DataServer {
   }
 
   #call(req: IncomingMessage, left: LeftEvents, target: { path: string; query: string }, goOn?: () => void): HttpCall {
-    return new HttpCall(req, left, target, this.#house.clock.now(), this.manners.bodyBounds, goOn)
+    return new HttpCall(req, left, target, this.#house.clock.now(), this.manners.bodyBounds, this.#closing.signal, goOn)
   }
 
   /** For requests that were refused before their target was understood: they are logged and counted too. */

@@ -164,7 +164,7 @@ export function schedulerContract(name: string, open: (clock: ManualClock, t: Te
         await finish(await claimOne())
         await clock.advance(600)
         await claimOne()
-        assert.deepEqual([(await look(ids[2]!)).waitMs, (await look(ids[3]!)).waitMs], [600, 1_200])
+        assert.deepEqual([(await look(ids[2]!)).waitMs, (await look(ids[3]!)).waitMs], [800, 1_600])
       })
 
       test('once a job runs it has no position, and none of those it passed has another', async (t) => {

@@ -355,7 +355,7 @@ export class Shard {
     entry.chargedUs = chargeUs(estimateMs, tenant.limits.weight)
     tenant.vtUs += entry.chargedUs
     tenant.turn = (tenant.turn + 1) % TURNS.length
-    tenant.started(nowAt)
+    tenant.started(nowAt, estimateMs)
     tenant.running.add(entry.id)
     this.#upstream(entry.upstream).busy.add(entry.id)
     this.#due.set(entry.id, nowAt + LEASE_MS)
@@ -446,8 +446,19 @@ export class Shard {
   tick(wish: port.ClaimWish, nowAt: number): port.Ticked {
     const ticked: port.Ticked = { ended: [], lost: 0, forgotten: [], held: false, nextDueAt: null }
     for (const id of this.#due.upTo(nowAt, MAX_STEPS)) this.#happen(this.#entries.get(id)!, ticked, nowAt)
+    this.#prune(nowAt)
     const { held, nextDueAt } = this.#serve({ ...wish, want: 0 }, nowAt)
     return { ...ticked, held, nextDueAt }
+  }
+
+  /** Looks at some tenants, others each time, and lets those go that have had no work for long. */
+  #prune(nowAt: number): void {
+    let looks = Math.min(MAX_STEPS, this.#tenants.size)
+    for (const [name, tenant] of this.#tenants) {
+      if (looks-- === 0) return
+      this.#tenants.delete(name)
+      if (!tenant.isForgotten(nowAt)) this.#tenants.set(name, tenant) // behind the others
+    }
   }
 
   #happen(entry: Entry, ticked: port.Ticked, nowAt: number): void {
@@ -571,7 +582,7 @@ export class Shard {
     const mayRun = isTried && !job.isLeased && this.#blobs.has('payload', id)
     if (!mayRun) return { record: this.#record(job), retried: false }
     this.#dead.delete(id)
-    const tenant = this.#tenant(job.tenant, this.#tenants.get(job.tenant)?.limits ?? NO_LIMITS, nowAt)
+    const tenant = this.#tenant(job.tenant, NO_LIMITS, nowAt)
     Object.assign(job, { error: null, finishedAt: null, startedAt: null, lost: 0, attempt: 0 })
     this.#blobs.delete('result', id)
     job.order.queueMs = queueMs

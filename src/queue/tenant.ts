@@ -92,8 +92,11 @@ export class TenantState {
   }
 
   /** A query starts: what is known of the pace at which the tenant's line moves. */
-  started(nowAt: number): void {
-    if (this.#hadMore) this.gapMs = mean(this.gapMs, nowAt - this.#startedAt)
+  started(nowAt: number, estimateMs: number): void {
+    const seenMs = nowAt - this.#startedAt
+    // Several slots free at once start within no time: half of the first gap is what it will be on the whole.
+    const firstMs = Math.floor((Math.floor(estimateMs / this.limits.hard) + seenMs) / 2)
+    if (this.#hadMore) this.gapMs = this.gapMs === undefined ? firstMs : mean(this.gapMs, seenMs)
     this.#startedAt = nowAt
     this.#hadMore = this.waiting.size > 0
   }

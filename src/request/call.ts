@@ -17,6 +17,8 @@ export interface Call {
   body(): Promise<Buffer>
   /** Aborts when the client leaves before its answer was written. Made on first use. */
   readonly signal: AbortSignal
+  /** Aborts when the gateway shuts down: an answer that is only held back is given as it is. */
+  readonly closing: AbortSignal
   /** Where the time went, for Server-Timing and the log; ms. */
   readonly timings: Timings
   /** Filled in as the walk learns it, so that a refusal half way is still logged with its tenant. */

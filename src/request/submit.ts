@@ -181,7 +181,7 @@ async function answered(
   const status = isHit ? 'hit; detail=job' : cacheStatus.forwarded({ reason: 'uri-miss', detail: 'job' })
   const common = { outcome: 'queued' as const, cacheStatus: status, rate }
   if (preferred.waitMs !== null) {
-    const ended = await whenEnded(record, preferred.waitMs, call.signal, house)
+    const ended = await whenEnded(record, preferred.waitMs, call.signal, house, call.closing)
     if (hasEnded(ended)) {
       const location = ['content-location', `${jobPath(ended.id)}/result`, ...applied(preferred)]
       return resultDelivery(call, ended, { ...common, outcome: isHit ? 'hit' : 'queued' }, location, house)

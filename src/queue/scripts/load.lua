@@ -5,7 +5,7 @@ local function load(name, limits)
   local text = call('GET', P .. 't:' .. name)
   local t = text and tenant_of(name, text)
   if not t or (t.idleAt >= 0 and now - t.idleAt >= FORGET) then
-    limits = limits or (t and t.limits) or '1 1 1 1 0'
+    limits = limits or '1 1 1 1 0'
     t = { name = name, vt = 0, placedVt = 0, number = 0, turn = 0, gap = -1, startedAt = 0, more = '-', idleAt = now,
       tier = '-', lanes = {}, means = {} }
   end

@@ -10,7 +10,11 @@ local function start(t, e)
   clockUs = max(clock(), t.vt)
   e.charged = floor((t.means[e.route] or FIRST_ESTIMATE) * 1000 / t.weight)
   t.vt, t.turn, t.running = t.vt + e.charged, (t.turn + 1) % 12, t.running + 1
-  if t.more == '1' then t.gap = mean(t.gap >= 0 and t.gap, now - t.startedAt) end
+  if t.more == '1' then
+    local seen = now - t.startedAt
+    -- Several slots free at once start within no time: half of the first gap is what it will be on the whole.
+    t.gap = t.gap >= 0 and mean(t.gap, seen) or floor((floor((t.means[e.route] or FIRST_ESTIMATE) / t.hard) + seen) / 2)
+  end
   t.startedAt, t.more, e.runs = now, t.depth > 0 and '1' or '-', '1'
   call('SADD', P .. 'run:' .. t.name, e.id)
   counts[e.upstream] = busy(e.upstream) + call('SADD', P .. 'busy:' .. e.upstream, e.id)
