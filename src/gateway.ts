@@ -1,40 +1,25 @@
 /**
- * The composition root: the only place that opens Redis, SQLite and sockets, and says which adapter serves which port.
+ * The composition root. With cellar.ts, which opens Redis, SQLite and files, the only place that opens anything.
  * Read from top to bottom it is the house from the cellar up; request/handle.ts is the way of a request through it.
  */
-
-import { join } from 'node:path'
 import { Registry } from 'prom-client'
 import { operations } from './admin/operations.ts'
 import { AdminServer, type MetricsPage } from './admin/server.ts'
 import { Cache } from './cache/cache.ts'
-import { MemoryFar } from './cache/far.memory.ts'
-import { RedisFar } from './cache/far.redis.ts'
-import { takesJobs } from './config/jobs.ts'
+import { keepsJobs, openResults, openScheduler, openShared, openStore, warnOfEviction } from './cellar.ts'
 import { fixedChanges } from './config/reload.ts'
 import type { Config } from './config/schema.ts'
 import { Accounts } from './entry/account.ts'
 import { Cors } from './entry/cors.ts'
 import type { Manners } from './entry/manners.ts'
 import { DataServer } from './entry/server.ts'
-import { MemoryFleet } from './flight/fleet.memory.ts'
-import { RedisFleet } from './flight/fleet.redis.ts'
 import { Flights } from './flight/flights.ts'
 import { type Bus, MemoryBus } from './kernel/bus.ts'
 import { systemClock } from './kernel/clock.ts'
 import type { Refusal } from './kernel/errors.ts'
-import type { Rate } from './kernel/gcra.ts'
 import { Census } from './kernel/redis/census.ts'
-import { RedisStore } from './kernel/redis/store.ts'
 import { Ingress } from './limits/ingress.ts'
-import { DegradingLimiter } from './limits/limiter.degrading.ts'
-import { MemoryLimiter } from './limits/limiter.memory.ts'
-import { RedisLimiter } from './limits/limiter.redis.ts'
-import type { Limiter } from './limits/limiter.ts'
 import { MemoryScheduler } from './queue/scheduler.memory.ts'
-import { RedisScheduler } from './queue/scheduler.redis.ts'
-import { SqliteScheduler } from './queue/scheduler.sqlite.ts'
-import type { Scheduler, TenantLimits } from './queue/scheduler.ts'
 import { Slots } from './queue/slots.ts'
 import { Ticker } from './queue/ticker.ts'
 import { Watches } from './queue/watches.ts'
@@ -47,15 +32,10 @@ import { LoadGauges } from './request/loads.ts'
 import { Gauges } from './request/measure.ts'
 import { noteEnd, noteTicked } from './request/note-jobs.ts'
 import { perform } from './request/perform.ts'
-import { MemoryLedger } from './results/ledger.memory.ts'
-import { RedisLedger } from './results/ledger.redis.ts'
-import { Results } from './results/results.ts'
-import { FileSpill } from './results/spill.file.ts'
-import { RedisSpill } from './results/spill.redis.ts'
 import { accessLog } from './telemetry/access.ts'
 import { TenantLabels } from './telemetry/labels.ts'
 import type { Log } from './telemetry/log.ts'
-import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { createMetrics } from './telemetry/metrics.ts'
 import { Tally } from './telemetry/tally.ts'
 import { type Desk, viewOf } from './upstream/desk.ts'
 import { Passthrough } from './upstream/passthrough.ts'
@@ -115,19 +95,11 @@ export async function openGateway(config: Config, parts: GatewayParts): Promise<
   const census = store ? opening.use(new Census({ store, clock })) : { size: 1 }
 
   // the rooms
-  const far = store ? new RedisFar({ store, clock }) : new MemoryFar({ clock, bus, maxBytes: embeddedBytes(config) })
+  const { far, fleet, limiter } = openShared(config, store, { bus, census, metrics }, opening)
   const near = { maxBytes: config.store.near.maxBytes, maxAgeMs: config.store.near.maxAge }
   const cache = new Cache({ near, far, bus, clock })
   opening.defer(() => cache.close())
   const flights = new Flights<Landing>()
-  const fleet = store
-    ? opening.use(
-        new RedisFleet({ store, lockUrls: redisSettings(config).lock.urls, onTakeover: () => metrics.takeovers.inc() }),
-      )
-    : new MemoryFleet()
-  const limiter = store
-    ? new DegradingLimiter({ limiter: new RedisLimiter({ store, clock }), census, clock })
-    : new MemoryLimiter({ clock })
   const ingress = new Ingress({ limiter, census, clock })
   const upstreamDeps = { metrics, log, onResting: (name: string, why: Refusal) => slots.dismiss(name, why) }
   let current = await compileAll(config, null, upstreamDeps)
@@ -305,78 +277,6 @@ const RETIRING_MS = 1_000
 /** How long the start waits for a first answer of the store; it goes on without one (DESIGN 8). */
 const FIRST_CONTACT_MS = 1_000
 
-function openStore(
-  config: Config,
-  { metrics, log, onLost }: { metrics: Metrics; log: Log; onLost: () => void },
-  opening: AsyncDisposableStack,
-): RedisStore | null {
-  if (config.store.kind !== 'redis') {
-    metrics.storeUp.set(1)
-    return null
-  }
-  const { url, cluster, sentinel, keyPrefix, commandTimeout } = config.store
-  metrics.storeUp.set(0)
-  const store = new RedisStore(
-    { url, cluster, sentinel, keyPrefix, commandTimeoutMs: commandTimeout },
-    {
-      onState(up, reason) {
-        metrics.storeUp.set(up ? 1 : 0)
-        if (up) log.info('the store is up')
-        else log.warn({ reason }, 'the store is down; going on without it')
-        if (!up) onLost()
-      },
-      onCall: (op, seconds) => metrics.storeSeconds.observe(op, seconds),
-    },
-  )
-  return opening.use(store)
-}
-
-/** Where jobs are kept: in Redis, or in a file; a config without jobs needs none. */
-function openScheduler(
-  config: Config,
-  store: RedisStore | null,
-  limiter: Limiter,
-  limitsOf: (tenant: string) => TenantLimits | undefined,
-): Scheduler {
-  if (store) return new RedisScheduler({ store })
-  const takeRate = ({ bucket, nowAt, ...rate }: Rate & { bucket: string; nowAt: number }) =>
-    (limiter as MemoryLimiter).takeFrom(bucket, rate, nowAt)
-  if (!keepsJobs(config)) return new MemoryScheduler({ clock: systemClock, takeRate })
-  const { dir, synchronous } = config.store as Extract<Config['store'], { kind: 'embedded' }>
-  const file = join(dir, 'jobs.sqlite')
-  return new SqliteScheduler({
-    clock: systemClock,
-    takeRate,
-    file,
-    synchronous,
-    limitsOf: (name) => limitsOf(name) ?? NONE,
-  })
-}
-
-/** A tenant that is no longer in the config has jobs left: one at a time, to their end. */
-const NONE: TenantLimits = { weight: 1, hard: 1, soft: 1, maxQueue: 0, paused: false }
-
-const keepsJobs = (config: Config): boolean => config.routes.some((route) => takesJobs(route, config))
-
-function openResults(current: () => Config, config: Config, store: RedisStore | null): Results {
-  const inRedis = store !== null && config.results.kind === 'redis'
-  return new Results({
-    spill: inRedis ? new RedisSpill({ store }) : new FileSpill({ dir: config.store.dir }),
-    ledger: store ? new RedisLedger({ store, clock: systemClock }) : new MemoryLedger({ clock: systemClock }),
-    clock: systemClock,
-    spillAboveBytes: () => current().results.spillAbove,
-  })
-}
-
-/** A Redis that may drop keys may drop accepted jobs. One that does not say (managed ones refuse CONFIG) is not judged. */
-async function warnOfEviction(store: RedisStore, keepsJobs: boolean, log: Log): Promise<void> {
-  if (!keepsJobs) return
-  const told = await store.run('config', (redis) => redis.config('GET', 'maxmemory-policy')).catch(() => null)
-  const policy = Array.isArray(told) ? String(told[1]) : 'noeviction'
-  if (policy !== 'noeviction')
-    log.warn({ policy }, 'this Redis may evict accepted jobs: its maxmemory-policy should be noeviction')
-}
-
 const SWEEP_MS = 60_000
 
 async function sweep({ results, log }: House): Promise<void> {
@@ -384,9 +284,6 @@ async function sweep({ results, log }: House): Promise<void> {
     .sweep()
     .catch((err) => log.warn({ err }, 'stored results could not be swept; the next round tries again'))
 }
-
-const redisSettings = (config: Config) => config.store as Extract<Config['store'], { kind: 'redis' }>
-const embeddedBytes = (config: Config) => (config.store as Extract<Config['store'], { kind: 'embedded' }>).maxBytes
 
 function mannersOf({ server }: Config): Manners {
   const { cors } = server

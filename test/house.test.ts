@@ -15,6 +15,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['config', 'tenancy', 'routing', 'cache', 'flight', 'limits', 'queue', 'results', 'upstream', 'telemetry'],
   ['request', 'workers', 'presets'],
   ['entry', 'admin', 'cli'],
+  ['cellar.ts'],
   ['gateway.ts'],
   ['main.ts'],
 ]

@@ -7,6 +7,11 @@ const IDLE_MS = 10_000
 /** Not oftener than this, and so much apart from other processes that know of the same instant. */
 const PAUSE_MS = 200
 const SPREAD_MS = 300
+/** While more is due than one tick deals with, a process ticks for a twentieth of the time, so that a fleet leaves room. */
+const BEHIND_MS = 20
+const TICKS_SHARE = 20
+/** Looks again after an outage, for what was due is due still; and the longest pause of one that is behind. */
+const AGAIN_MS = 1_000
 
 export interface TickerOptions {
   scheduler: Scheduler
@@ -40,16 +45,29 @@ export class Ticker {
   }
 
   async #run(): Promise<void> {
-    while (await this.#rest()) {
-      this.#dueAt = Number.POSITIVE_INFINITY
-      try {
-        const ticked = await this.#options.scheduler.tick(this.#options.wish())
-        this.#options.onTicked(ticked)
-        this.hear(ticked.nextDueAt)
-      } catch (error) {
-        if (!(error instanceof StoreUnavailable)) throw error
-      }
-      if (!(await this.#sleep(PAUSE_MS, this.#closing.signal))) return
+    let isBehind = false
+    while (isBehind || (await this.#rest())) {
+      const startedAt = this.#options.clock.now()
+      isBehind = await this.#tick()
+      const tookMs = this.#options.clock.now() - startedAt
+      const pauseMs = isBehind ? Math.min(Math.max(BEHIND_MS, tookMs * TICKS_SHARE), AGAIN_MS) : PAUSE_MS
+      if (!(await this.#sleep(pauseMs, this.#closing.signal))) return
+    }
+  }
+
+  /** True when more is due already. */
+  async #tick(): Promise<boolean> {
+    const { scheduler, clock, wish, onTicked } = this.#options
+    this.#dueAt = Number.POSITIVE_INFINITY
+    try {
+      const ticked = await scheduler.tick(wish())
+      onTicked(ticked)
+      this.hear(ticked.nextDueAt)
+      return ticked.nextDueAt !== null && ticked.nextDueAt <= clock.now()
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error
+      this.hear(clock.now() + AGAIN_MS)
+      return false
     }
   }
 

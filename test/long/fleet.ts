@@ -12,13 +12,13 @@ export interface FleetSettings {
   upstream?: Settings
   /** What a queue route says of its jobs. */
   submit?: Settings
-  store?: Settings
+  results?: Settings
 }
 
 /** One queue route, POST /api/job, and one that is asked in place, POST /api/query; everybody's own credential is stripped. */
 export function fleetConfig(originUrl: string, store: Settings, settings: FleetSettings): string {
   return configFor(originUrl, {
-    store: { ...store, ...settings.store },
+    store,
     upstreams: { main: upstream(originUrl, { credentials: 'strip', retries: { attempts: 1 }, ...settings.upstream }) },
     routes: [
       {

@@ -1,13 +1,14 @@
 -- How a job's attempt ends, and what is kept of it.
 
--- Nothing holds it any more: what it needed to run goes, and its record stays for a while.
+-- Nothing holds it any more: what it needed to run goes, and its record stays for a while. The record itself never goes
+-- but by tick.lua, for it alone says what else is kept of it: its Idempotency-Key, its place among its caller's jobs.
 local function rest(e)
   local isTried = e.status == 'failed' or e.status == 'expired'
   local keepMs = e.error == POISONED and DEAD_KEEP or e.keepMs
   if not (isTried and e.keeps == '1') then call('DEL', P .. 'pay:' .. e.id)
   else call('PEXPIRE', P .. 'pay:' .. e.id, keepMs + SLACK) end
   due(e.id, e.finishedAt + keepMs)
-  call('SET', P .. 'job:' .. e.id, job_text(e), 'PX', ('%d'):format(max(0, e.finishedAt - now + keepMs) + SLACK))
+  keep(e)
 end
 
 local function finish_job(e, status, err, result)

@@ -6,7 +6,7 @@
 -- ARGV[1..2] as ground and job say  [3] id  [4] fence  [5] how: succeeded, failed, retry, back  [6] servedMs or -1
 --          [7] retry: delayMs; back: 1 when its time in the line begins anew  [8] error  [9] result or ''  [10..] wish
 -- RETURNS  {kept 1|0, status or '', claimed jobs, held, dueInMs or ''}; kept 0: lost, or cancelled meanwhile
--- EXPIRES  an ended job after keepMs (tick.lua), at the latest a minute later by itself
+-- EXPIRES  an ended job after keepMs (tick.lua), its payload and result at the latest a minute later by themselves
 -- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
 
 local e, how, served = load_job(ARGV[3]), ARGV[5], tonumber(ARGV[6])

@@ -4,7 +4,7 @@
 -- KEYS[1] root
 -- ARGV[1..2] as ground and job say  [3..7] unused  [8..20] as submit.lua  [21] result
 -- RETURNS  {'recorded', record} | {'repeat'|'mismatch', id}
--- EXPIRES  after keepMs (tick.lua), at the latest a minute later by itself
+-- EXPIRES  after keepMs (tick.lua), the result at the latest a minute later by itself
 -- CALLER   queue/scheduler.redis.ts   CONTRACT  queue/scheduler.contract.ts
 
 local before = known(ARGV[9], ARGV[18])

@@ -26,7 +26,7 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'due', '-inf', now, 'LIMIT', 0, S
   local slot = load_slot(id)
   local e = not slot and load_job(id)
   if slot then remove_slot(load(slot.tenant), slot, nil)
-  elseif not e then call('ZREM', P .. 'due', id) -- its record is gone by itself
+  elseif not e then call('ZREM', P .. 'due', id) -- somebody else removed it
   elseif e.finishedAt >= 0 and e.leased ~= '1' then forgotten[#forgotten + 1] = { id, e.tenant, forget(e) }
   else
     local t = load(e.tenant)
