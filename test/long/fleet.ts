@@ -33,6 +33,7 @@ export function fleetConfig(originUrl: string, store: Settings, settings: FleetS
     },
     workers: { concurrency: settings.concurrency },
     telemetry: { logLevel: 'info', accessLog: false },
+    ...(settings.results && { results: settings.results }),
   })
 }
 
