@@ -59,7 +59,7 @@ test('100,000 tenants with a job each are served without a slow script', async (
     const seconds = (performance.now() - startedAt) / 1_000
     await shop.rest()
     t.diagnostic(`${Math.round(TENANTS / seconds)} jobs per second`)
-    return slowScripts(redis)
+    return await slowScripts(redis) // before the server is gone
   })
 })
 
@@ -84,7 +84,7 @@ test('20,000 requests that wait for one slot after the other are granted without
       await Promise.all(some.map((id) => scheduler.release({ id, tenant: tenantOf(id), servedMs: 1 }, shop.wish(0))))
     }
     assert.equal(new Set(granted).size, WAITING)
-    return slowScripts(redis)
+    return await slowScripts(redis) // before the server is gone
   }))
 
 test('of 10,000 jobs nothing is left past their ttl but what is remembered of their tenants for a while', async () => {

@@ -156,8 +156,9 @@ describe('a gateway whose Redis is away', () => {
 
   test('enforces the rate by itself, and marks it', async () => {
     await using open = new AsyncDisposableStack()
-    const { redis, get, untilDown } = await setup(open)
+    const { redis, gateway, get, untilDown } = await setup(open)
     const tight = await tokenFor('tight')
+    await until(async () => (await gateway.metric('sluice_processes')) === 1, 'its knowing how many they are')
     const shared = await get(question(), tight)
     assert.match(String(shared.headers.ratelimit), /^"requests";r=3;t=\d+$/)
     await redis.kill()
