@@ -48,7 +48,9 @@ const MAX_EACH = 2
 /** How long the load lasts. */
 const LOAD_MS = 16_000
 const SUBMIT_MS = 250
-const ASK_MS = 250
+/** Questions of a tenant at once, and how often: so that most of them wait in the line, for a push. */
+const BURST = 8
+const BURST_MS = 1_000
 /** Longest for a waiting request: the outage, its own line, and a push that was missed. */
 const ANSWERED_WITHIN_MS = 20_000
 /** A claim whose answer nobody heard costs its job a lease. */
@@ -74,8 +76,8 @@ async function underLoad(trouble: (redis: TestRedis) => Promise<void>, diagnosti
   const asked: Promise<Reply | null>[] = []
   const asking = async (tenant: string) => {
     while (performance.now() < untilAt) {
-      asked.push(clients.post('/api/query', { n: n++, tenant, ms: 30 }))
-      await pause(ASK_MS)
+      for (let one = 0; one < BURST; one++) asked.push(clients.post('/api/query', { n: n++, tenant, ms: 30 }))
+      await pause(BURST_MS)
     }
   }
   const tenants = Array.from({ length: TENANTS }, (_, nth) => `tenant${nth}`)
