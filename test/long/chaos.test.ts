@@ -31,7 +31,7 @@ test('every accepted job ends well, though workers are killed and Redis is resta
   const config = fleetConfig(origin.url, redisStore(redis.url), { concurrency: CONCURRENCY, tenant })
   await using fleet = await Fleet.start(PROCESSES, config)
   await using records = new Records({ url: redis.url })
-  const clients = new Clients(() => fleet.next())
+  using clients = new Clients(() => fleet.next())
 
   const submitAll = async (tenant: string, nth: number) => {
     const submit = (n: number) => clients.submit({ n: n * TENANTS + nth, tenant, ms: 20 + ((7 * n) % 41) })
@@ -78,5 +78,9 @@ test('every accepted job ends well, though workers are killed and Redis is resta
   const figures = `${kills} kills, ${lost} lost leases, ${origin.total} executions, refused: ${JSON.stringify([...clients.refused])}`
   t.diagnostic(figures)
   assert.ok(origin.total <= jobs + kills * CONCURRENCY, figures)
+  for (const { id, task } of clients.accepted.slice(0, 100)) {
+    const { status, body } = await clients.get(`/_sluice/jobs/${id}/result`, task.tenant)
+    assert.deepEqual([status, body], [200, JSON.stringify({ n: task.n })])
+  }
   for (const [name, peak] of origin.peaks) assert.ok(peak <= MAX_EACH, `${name} had ${peak} queries at once`)
 })

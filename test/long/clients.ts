@@ -13,7 +13,7 @@ export interface Accepted {
 }
 
 /** Whoever asks the fleet: any gateway that lives, and again with the same Idempotency-Key when that one does not answer. */
-export class Clients {
+export class Clients implements Disposable {
   readonly #next: () => TestGateway | null
   readonly #tokens = new Map<string, Promise<string>>()
   readonly #agent = new Agent({ keepAlive: false })
@@ -44,7 +44,7 @@ export class Clients {
   }
 
   /** Nobody tries any more: so that a test that failed ends. */
-  stop(): void {
+  [Symbol.dispose](): void {
     this.#stopped = true
   }
 

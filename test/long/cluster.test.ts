@@ -32,7 +32,7 @@ describe('a Redis Cluster', () => {
     clients = new Clients(() => fleet.next())
   })
   after(async () => {
-    clients?.stop()
+    clients?.[Symbol.dispose]()
     for (const one of [records, fleet, origin, cluster]) await one?.[Symbol.asyncDispose]()
   })
 

@@ -82,7 +82,7 @@ test('of 10,000 jobs no key and no file is left when their time is over', async 
     ...{ concurrency: 32, submit: { resultTtl: '5s' }, results: { spillAbove: '0B' } },
   })
   await using fleet = await Fleet.start(1, config)
-  const clients = new Clients(() => fleet.next())
+  using clients = new Clients(() => fleet.next())
   const submit = (n: number) => clients.submit({ n, tenant: `tenant${n % tenants}`, ms: 0 })
   const files = () => readdirSync(dir, { recursive: true, withFileTypes: true }).filter((one) => one.isFile())
   const keys = async () => (await redis.command('KEYS', '*')) as string[]

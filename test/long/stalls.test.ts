@@ -64,7 +64,7 @@ async function underLoad(trouble: (redis: TestRedis) => Promise<void>, diagnosti
   const config = fleetConfig(origin.url, redisStore(redis.url), { concurrency: 16, tenant })
   await using fleet = await Fleet.start(2, config)
   await using records = new Records({ url: redis.url })
-  const clients = new Clients(() => fleet.next())
+  using clients = new Clients(() => fleet.next())
   const untilAt = performance.now() + LOAD_MS
   let n = 0
   const submitting = async (tenant: string) => {
